@@ -1,0 +1,137 @@
+//! Inline requests: a line of words, quoted the way `redis-cli` quotes them.
+
+/// Splits a line into words; `None` when quotes do not balance. The line has no line end.
+///
+/// `"…"` understands `\n \r \t \b \a \xHH` and `\` before any other byte; `'…'` only `\'`.
+pub(super) fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut words = Vec::new();
+    // As in Redis, a NUL ends the line.
+    let mut rest = line.split(|&byte| byte == 0).next().unwrap_or_default();
+    loop {
+        while let [byte, after @ ..] = rest
+            && is_space(*byte)
+        {
+            rest = after;
+        }
+        if rest.is_empty() {
+            return Some(words);
+        }
+        let (word, after) = next_word(rest)?;
+        words.push(word);
+        rest = after;
+    }
+}
+
+fn next_word(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut word = Vec::new();
+    loop {
+        match rest {
+            [] => return Some((word, rest)),
+            [b'"', after @ ..] => {
+                rest = double_quoted(after, &mut word)?;
+                return ends_word(rest).then_some((word, rest));
+            }
+            [b'\'', after @ ..] => {
+                rest = single_quoted(after, &mut word)?;
+                return ends_word(rest).then_some((word, rest));
+            }
+            [byte, ..] if is_space(*byte) => return Some((word, rest)),
+            [byte, after @ ..] => {
+                word.push(*byte);
+                rest = after;
+            }
+        }
+    }
+}
+
+fn ends_word(rest: &[u8]) -> bool {
+    rest.first().is_none_or(|&byte| is_space(byte))
+}
+
+/// What C calls `isspace`.
+fn is_space(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b
+}
+
+fn double_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+    loop {
+        match rest {
+            [] => return None,
+            [b'"', after @ ..] => return Some(after),
+            [b'\\', b'x', high, low, after @ ..]
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                word.push(hex(*high) << 4 | hex(*low));
+                rest = after;
+            }
+            [b'\\', escaped, after @ ..] => {
+                word.push(match escaped {
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'b' => 8,
+                    b'a' => 7,
+                    other => *other,
+                });
+                rest = after;
+            }
+            [byte, after @ ..] => {
+                word.push(*byte);
+                rest = after;
+            }
+        }
+    }
+}
+
+fn single_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+    loop {
+        match rest {
+            [] => return None,
+            [b'\\', b'\'', after @ ..] => {
+                word.push(b'\'');
+                rest = after;
+            }
+            [b'\'', after @ ..] => return Some(after),
+            [byte, after @ ..] => {
+                word.push(*byte);
+                rest = after;
+            }
+        }
+    }
+}
+
+fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        _ => digit - b'A' + 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expect: Option<&[&str]>) {
+        let words = split_words(line.as_bytes());
+        let expect =
+            expect.map(|words| words.iter().map(|word| word.as_bytes().to_vec()).collect());
+        assert_eq!(words, expect, "{line:?}");
+    }
+
+    #[test]
+    fn words_are_split_and_unquoted() {
+        check("", Some(&[]));
+        check("  SET a  b ", Some(&["SET", "a", "b"]));
+        check(r#"SET "a b" 'c d'"#, Some(&["SET", "a b", "c d"]));
+        check("a\0b", Some(&["a"]));
+        check(r#""\x41\n\"" '\'x'"#, Some(&["A\n\"", "'x"]));
+    }
+
+    #[test]
+    fn unbalanced_quotes_are_refused() {
+        check("\"a", None);
+        check("'a", None);
+        check("\"a\"b", None);
+    }
+}

@@ -1,0 +1,243 @@
+//! Replies as a server writes them: one call per RESP type, in the protocol the client chose.
+
+use super::write_i64;
+use std::fmt::Write as _;
+
+/// Which RESP the client asked for with `HELLO`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    #[default]
+    Resp2,
+    Resp3,
+}
+
+/// Appends replies to a buffer.
+#[derive(Debug)]
+pub struct ReplyWriter<'a> {
+    out: &'a mut Vec<u8>,
+    protocol: Protocol,
+}
+
+impl<'a> ReplyWriter<'a> {
+    pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
+        Self { out, protocol }
+    }
+
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// From here on replies are in `protocol` (`HELLO` answers in the protocol it switches to).
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
+    /// How many bytes the buffer holds; with [`truncate`](Self::truncate) a reply can be withdrawn.
+    pub fn position(&self) -> usize {
+        self.out.len()
+    }
+
+    pub fn truncate(&mut self, position: usize) {
+        self.out.truncate(position);
+    }
+
+    /// Whether the reply that starts at `position` is an error.
+    pub fn is_error_at(&self, position: usize) -> bool {
+        self.out.get(position) == Some(&b'-')
+    }
+
+    /// The text of the error that starts at `position`, without `-` and the line end.
+    pub fn error_at(&self, position: usize) -> &[u8] {
+        let text = self.out.get(position + 1..).unwrap_or_default();
+        text.strip_suffix(b"\r\n").unwrap_or(text)
+    }
+
+    pub fn ok(&mut self) {
+        self.out.extend_from_slice(b"+OK\r\n");
+    }
+
+    /// A simple string; it must not contain line ends.
+    pub fn simple(&mut self, text: &str) {
+        self.out.push(b'+');
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// An error: `text` starts with its code (`ERR …`). Line ends in it become spaces.
+    pub fn error(&mut self, text: &str) {
+        self.out.push(b'-');
+        let bytes = text.bytes().map(|byte| {
+            if matches!(byte, b'\r' | b'\n') {
+                b' '
+            } else {
+                byte
+            }
+        });
+        self.out.extend(bytes);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    pub fn integer(&mut self, value: i64) {
+        self.header(b':', value);
+    }
+
+    pub fn bulk(&mut self, bytes: &[u8]) {
+        self.header(b'$', bytes.len() as i64);
+        self.out.extend_from_slice(bytes);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// A bulk string holding the decimal text of `value`.
+    pub fn bulk_integer(&mut self, value: i64) {
+        let mut text = Vec::with_capacity(20);
+        write_i64(&mut text, value);
+        self.bulk(&text);
+    }
+
+    /// The null of the protocol; RESP2 has one for bulk strings (this) and one for arrays.
+    pub fn null(&mut self) {
+        match self.protocol {
+            Protocol::Resp2 => self.out.extend_from_slice(b"$-1\r\n"),
+            Protocol::Resp3 => self.out.extend_from_slice(b"_\r\n"),
+        }
+    }
+
+    pub fn null_array(&mut self) {
+        match self.protocol {
+            Protocol::Resp2 => self.out.extend_from_slice(b"*-1\r\n"),
+            Protocol::Resp3 => self.out.extend_from_slice(b"_\r\n"),
+        }
+    }
+
+    /// The header of an array whose `len` elements follow.
+    pub fn array(&mut self, len: usize) {
+        self.header(b'*', len as i64);
+    }
+
+    /// The header of a map of `len` pairs; a flat array in RESP2.
+    pub fn map(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', 2 * len as i64),
+            Protocol::Resp3 => self.header(b'%', len as i64),
+        }
+    }
+
+    /// The header of a set; an array in RESP2.
+    pub fn set(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', len as i64),
+            Protocol::Resp3 => self.header(b'~', len as i64),
+        }
+    }
+
+    /// A floating point number; its text as a bulk string in RESP2.
+    pub fn double(&mut self, value: f64) {
+        let text = format_double(value);
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text.as_bytes()),
+            Protocol::Resp3 => {
+                self.out.push(b',');
+                self.out.extend_from_slice(text.as_bytes());
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    pub fn boolean(&mut self, value: bool) {
+        match (self.protocol, value) {
+            (Protocol::Resp2, _) => self.integer(i64::from(value)),
+            (Protocol::Resp3, true) => self.out.extend_from_slice(b"#t\r\n"),
+            (Protocol::Resp3, false) => self.out.extend_from_slice(b"#f\r\n"),
+        }
+    }
+
+    /// Text for people; `format` is three letters, `txt` or `mkd`. A bulk string in RESP2.
+    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text),
+            Protocol::Resp3 => {
+                self.header(b'=', (text.len() + 4) as i64);
+                self.out.extend_from_slice(format.as_bytes());
+                self.out.push(b':');
+                self.out.extend_from_slice(text);
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// Bytes that are a whole reply already.
+    pub fn raw(&mut self, reply: &[u8]) {
+        self.out.extend_from_slice(reply);
+    }
+
+    fn header(&mut self, kind: u8, value: i64) {
+        self.out.push(kind);
+        write_i64(self.out, value);
+        self.out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The shortest text that reads back as `value`, `inf`, `-inf` or `nan`, as Redis 7.2 prints it.
+fn format_double(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let mut text = String::new();
+    let magnitude = value.abs();
+    let plain = magnitude == 0.0 || (1e-5..1e17).contains(&magnitude);
+    let written = if plain {
+        write!(text, "{value}")
+    } else {
+        write!(text, "{value:e}")
+    };
+    debug_assert!(written.is_ok(), "writing to a string");
+    if !plain && !text.contains("e-") {
+        text = text.replace('e', "e+");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(write: impl Fn(&mut ReplyWriter), resp2: &str, resp3: &str) {
+        for (protocol, expect) in [(Protocol::Resp2, resp2), (Protocol::Resp3, resp3)] {
+            let mut out = Vec::new();
+            write(&mut ReplyWriter::new(&mut out, protocol));
+            assert_eq!(String::from_utf8(out).unwrap(), expect);
+        }
+    }
+
+    #[test]
+    fn each_type_is_written_in_both_protocols() {
+        check(|reply| reply.ok(), "+OK\r\n", "+OK\r\n");
+        check(
+            |reply| reply.error("ERR a\r\nb"),
+            "-ERR a  b\r\n",
+            "-ERR a  b\r\n",
+        );
+        check(|reply| reply.integer(-3), ":-3\r\n", ":-3\r\n");
+        check(|reply| reply.bulk(b"hi"), "$2\r\nhi\r\n", "$2\r\nhi\r\n");
+        check(
+            |reply| reply.bulk_integer(10),
+            "$2\r\n10\r\n",
+            "$2\r\n10\r\n",
+        );
+        check(|reply| reply.null(), "$-1\r\n", "_\r\n");
+        check(|reply| reply.null_array(), "*-1\r\n", "_\r\n");
+        check(|reply| reply.map(2), "*4\r\n", "%2\r\n");
+        check(|reply| reply.set(2), "*2\r\n", "~2\r\n");
+        check(|reply| reply.boolean(true), ":1\r\n", "#t\r\n");
+        check(|reply| reply.double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n");
+        check(|reply| reply.double(1e20), "$5\r\n1e+20\r\n", ",1e+20\r\n");
+        check(
+            |reply| reply.verbatim("txt", b"hi"),
+            "$2\r\nhi\r\n",
+            "=6\r\ntxt:hi\r\n",
+        );
+    }
+}
