@@ -1,0 +1,367 @@
+//! The command table: one row per command, beside its function, in the file of its data type.
+//!
+//! Lookup, arity, key routing, `COMMAND`, metrics and the compatibility page are all read from it.
+//! Adding a command is one row, one function, one test.
+
+mod admin;
+mod client;
+mod cluster;
+mod command;
+mod config;
+mod connection;
+mod expire;
+mod glob;
+mod info;
+mod keys;
+mod lcs;
+mod numbers;
+mod scan;
+mod server;
+mod set;
+mod strings;
+mod transactions;
+
+use crate::execute::Context;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::LazyLock;
+
+/// Properties of a command, combined in [`Command::flags`].
+pub mod flag {
+    pub const WRITE: u32 = 1;
+    pub const READ: u32 = 1 << 1;
+    /// Refused when memory is full.
+    pub const DENY_OOM: u32 = 1 << 2;
+    pub const ADMIN: u32 = 1 << 3;
+    pub const NO_SCRIPT: u32 = 1 << 4;
+    /// Runs while the dataset is loaded.
+    pub const LOADING: u32 = 1 << 5;
+    /// Runs on a replica without a link and on a member that serves nothing.
+    pub const STALE: u32 = 1 << 6;
+    pub const FAST: u32 = 1 << 7;
+    /// Runs before authentication.
+    pub const NO_AUTH: u32 = 1 << 8;
+    pub const NO_MULTI: u32 = 1 << 9;
+    pub const BLOCKING: u32 = 1 << 10;
+    /// Reads or writes the keyspace as a whole.
+    pub const KEYSPACE: u32 = 1 << 11;
+    /// Only for the operator and other members.
+    pub const SYSTEM: u32 = 1 << 12;
+    /// Runs at once within a transaction.
+    pub const IN_MULTI_AT_ONCE: u32 = 1 << 13;
+    /// For `COMMAND`: the command may be dangerous in wrong hands.
+    pub const DANGEROUS: u32 = 1 << 14;
+
+    /// Names in `COMMAND INFO`.
+    pub const NAMES: [(u32, &str); 11] = [
+        (WRITE, "write"),
+        (READ, "readonly"),
+        (DENY_OOM, "denyoom"),
+        (ADMIN, "admin"),
+        (NO_SCRIPT, "noscript"),
+        (LOADING, "loading"),
+        (STALE, "stale"),
+        (FAST, "fast"),
+        (NO_AUTH, "no_auth"),
+        (NO_MULTI, "no_multi"),
+        (BLOCKING, "blocking"),
+    ];
+}
+
+/// Groups of the documentation; most are ACL categories too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    Generic,
+    String,
+    Connection,
+    Server,
+    Transactions,
+    Cluster,
+}
+
+impl Group {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Generic => "generic",
+            Self::String => "string",
+            Self::Connection => "connection",
+            Self::Server => "server",
+            Self::Transactions => "transactions",
+            Self::Cluster => "cluster",
+        }
+    }
+
+    /// The ACL category of the group's commands.
+    pub fn category(self) -> Option<&'static str> {
+        match self {
+            Self::Generic => Some("keyspace"),
+            Self::String => Some("string"),
+            Self::Connection => Some("connection"),
+            Self::Transactions => Some("transaction"),
+            Self::Server | Self::Cluster => None,
+        }
+    }
+}
+
+/// One row.
+pub struct Command {
+    /// Lower case; a subcommand has its container's name and `|` before its own.
+    pub name: &'static str,
+    /// Number of arguments with the name; at least as many when negative.
+    pub arity: i32,
+    pub group: Group,
+    pub since: &'static str,
+    pub summary: &'static str,
+    pub flags: u32,
+    /// First key, last key (negative: from the end), step; all 0 without keys.
+    pub key_range: (i32, i32, i32),
+    /// The subcommands of a container.
+    pub subcommands: &'static [Command],
+    pub run: fn(&mut Context, &[&[u8]]),
+    /// Position in the table; set when the table is made.
+    pub index: usize,
+}
+
+/// The start of a row; the methods below complete it.
+pub const fn command(
+    name: &'static str,
+    arity: i32,
+    group: Group,
+    since: &'static str,
+    summary: &'static str,
+    run: fn(&mut Context, &[&[u8]]),
+) -> Command {
+    Command {
+        name,
+        arity,
+        group,
+        since,
+        summary,
+        flags: 0,
+        key_range: (0, 0, 0),
+        subcommands: &[],
+        run,
+        index: 0,
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "Command({})", self.name)
+    }
+}
+
+impl Command {
+    pub const fn flags(mut self, flags: u32) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    pub const fn key_range(mut self, first: i32, last: i32, step: i32) -> Self {
+        self.key_range = (first, last, step);
+        self
+    }
+
+    pub const fn one_key(self) -> Self {
+        self.key_range(1, 1, 1)
+    }
+
+    pub const fn subcommands(mut self, subcommands: &'static [Command]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+
+    pub fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub fn accepts(&self, arguments: usize) -> bool {
+        let wanted = self.arity.unsigned_abs() as usize;
+        if self.arity >= 0 {
+            arguments == wanted
+        } else {
+            arguments >= wanted
+        }
+    }
+
+    /// The name as error texts show it.
+    pub fn full_name(&self) -> String {
+        self.name.to_owned()
+    }
+
+    /// The keys among the arguments.
+    pub fn keys<'a>(&self, arguments: &[&'a [u8]]) -> impl Iterator<Item = &'a [u8]> {
+        let (first, last, step) = self.key_range;
+        let count = arguments.len() as i32;
+        let last = if last < 0 {
+            count + last
+        } else {
+            last.min(count - 1)
+        };
+        let range = if first == 0 { 0..0 } else { first..last + 1 };
+        range
+            .step_by(step.max(1) as usize)
+            .map(|index| arguments[index as usize])
+    }
+
+    /// `@category` names.
+    pub fn categories(&self) -> Vec<&'static str> {
+        let mut categories: Vec<&'static str> = self.group.category().into_iter().collect();
+        let implied = [
+            (flag::WRITE, "write"),
+            (flag::READ, "read"),
+            (flag::ADMIN, "admin"),
+            (flag::ADMIN | flag::DANGEROUS, "dangerous"),
+            (flag::BLOCKING, "blocking"),
+        ];
+        let held = implied.iter().filter(|(flags, _)| self.flags & flags != 0);
+        categories.extend(held.map(|(_, name)| *name));
+        categories.push(if self.has(flag::FAST) { "fast" } else { "slow" });
+        categories
+    }
+}
+
+/// All rows, in the order of the files.
+const FAMILIES: &[&[Command]] = &[
+    connection::COMMANDS,
+    client::COMMANDS,
+    strings::COMMANDS,
+    set::COMMANDS,
+    numbers::COMMANDS,
+    lcs::COMMANDS,
+    keys::COMMANDS,
+    scan::COMMANDS,
+    expire::COMMANDS,
+    transactions::COMMANDS,
+    server::COMMANDS,
+    config::COMMANDS,
+    command::COMMANDS,
+    info::COMMANDS,
+    cluster::COMMANDS,
+    admin::COMMANDS,
+];
+
+/// Longest command name that is looked up, with its subcommand.
+const NAME_BYTES_MAX: usize = 64;
+
+struct Table {
+    commands: Vec<Command>,
+    by_name: HashMap<&'static str, usize, ahash::RandomState>,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let mut commands = Vec::new();
+    for row in FAMILIES.iter().flat_map(|family| family.iter()) {
+        commands.push(copy(row));
+        commands.extend(row.subcommands.iter().map(copy));
+    }
+    for (index, command) in commands.iter_mut().enumerate() {
+        command.index = index;
+    }
+    let mut by_name = HashMap::with_hasher(ahash::RandomState::with_seed(0));
+    by_name.extend(commands.iter().map(|command| (command.name, command.index)));
+    Table { commands, by_name }
+});
+
+fn copy(row: &Command) -> Command {
+    Command { ..*row }
+}
+
+/// Access to the table.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct CommandTable;
+
+impl CommandTable {
+    /// The command that these arguments call; a subcommand where its container is called.
+    pub fn find(self, arguments: &[&[u8]]) -> Option<&'static Command> {
+        let name = arguments.first()?;
+        let command = self.by_name(&[name])?;
+        if command.subcommands.is_empty() {
+            return Some(command);
+        }
+        match arguments.get(1) {
+            Some(sub) => self.by_name(&[name, sub]),
+            // `COMMAND` runs without a subcommand; the others fail for their arity.
+            None => Some(command),
+        }
+    }
+
+    /// A command by the words of its name.
+    pub fn by_name(self, words: &[&[u8]]) -> Option<&'static Command> {
+        let mut buffer = [0u8; NAME_BYTES_MAX];
+        let mut length = 0;
+        for (index, word) in words.iter().enumerate() {
+            if index > 0 {
+                *buffer.get_mut(length)? = b'|';
+                length += 1;
+            }
+            let part = buffer.get_mut(length..length + word.len())?;
+            part.copy_from_slice(word);
+            part.make_ascii_lowercase();
+            length += word.len();
+        }
+        let name = std::str::from_utf8(&buffer[..length]).ok()?;
+        TABLE.by_name.get(name).map(|&index| &TABLE.commands[index])
+    }
+
+    pub fn has_subcommands(self, name: &[u8]) -> bool {
+        self.by_name(&[name])
+            .is_some_and(|command| !command.subcommands.is_empty())
+    }
+
+    /// All rows, subcommands after their container.
+    pub fn all(self) -> &'static [Command] {
+        &TABLE.commands
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_rows_complete() {
+        let mut names: Vec<&str> = CommandTable
+            .all()
+            .iter()
+            .map(|command| command.name)
+            .collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for command in CommandTable.all() {
+            let name = command.name;
+            assert!(
+                !command.summary.is_empty() && !command.since.is_empty(),
+                "{name}"
+            );
+            assert!(
+                command.has(flag::WRITE | flag::READ) == (command.key_range.0 > 0)
+                    || command.has(flag::KEYSPACE)
+                    || name == "watch",
+                "{name}"
+            );
+            assert!(
+                !(command.has(flag::WRITE) && command.has(flag::READ)),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn lookup_ignores_case_and_finds_subcommands() {
+        let find = |words: &[&[u8]]| CommandTable.find(words).map(|command| command.name);
+        assert_eq!(find(&[b"GeT", b"a"]), Some("get"));
+        assert_eq!(find(&[b"client", b"ID"]), Some("client|id"));
+        assert_eq!(find(&[b"client", b"nope"]), None);
+        assert_eq!(find(&["x".repeat(100).as_bytes()]), None);
+    }
+
+    #[test]
+    fn keys_are_found_among_the_arguments() {
+        let words: [&[u8]; 5] = [b"mset", b"a", b"1", b"b", b"2"];
+        let keys: Vec<&[u8]> = CommandTable.find(&words).unwrap().keys(&words).collect();
+        assert_eq!(keys, [b"a", b"b"]);
+    }
+}

@@ -1,0 +1,338 @@
+//! CLIENT: ID, INFO, SETNAME, GETNAME, LIST, KILL, SETINFO, NO-EVICT, REPLY.
+
+use super::Group::Connection;
+use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
+use super::{Command, command};
+use crate::execute::context::{NOT_INTEGER, SYNTAX};
+use crate::execute::session::{ReplyMode, Session, SessionId};
+use crate::execute::{Context, Outcome};
+use protocol::resp::parse_i64;
+use protocol::status::Role;
+
+const USUAL: u32 = NO_SCRIPT | LOADING | STALE;
+
+pub const COMMANDS: &[Command] = &[command(
+    "client",
+    -2,
+    Connection,
+    "2.4.0",
+    "A container for client connection commands.",
+    |_, _| {},
+)
+.flags(USUAL)
+.subcommands(&[
+    command(
+        "client|id",
+        2,
+        Connection,
+        "5.0.0",
+        "Returns the connection's id.",
+        |context, _| {
+            let id = context.session.id;
+            context.reply.integer(id as i64);
+        },
+    )
+    .flags(USUAL),
+    command(
+        "client|info",
+        2,
+        Connection,
+        "6.2.0",
+        "Describes the connection.",
+        |context, _| {
+            let line = context.session.describe(context.now_ms) + "\n";
+            context.reply.verbatim("txt", line.as_bytes());
+        },
+    )
+    .flags(USUAL),
+    command(
+        "client|setname",
+        3,
+        Connection,
+        "2.6.9",
+        "Sets the connection's name.",
+        set_name,
+    )
+    .flags(USUAL),
+    command(
+        "client|getname",
+        2,
+        Connection,
+        "2.6.9",
+        "Returns the connection's name.",
+        get_name,
+    )
+    .flags(USUAL),
+    command(
+        "client|list",
+        -2,
+        Connection,
+        "2.4.0",
+        "Lists open connections.",
+        list,
+    )
+    .flags(USUAL | ADMIN | DANGEROUS),
+    command(
+        "client|kill",
+        -3,
+        Connection,
+        "2.4.0",
+        "Terminates open connections.",
+        kill,
+    )
+    .flags(USUAL | ADMIN | DANGEROUS),
+    command(
+        "client|setinfo",
+        4,
+        Connection,
+        "7.2.0",
+        "Sets the client library's name.",
+        set_info,
+    )
+    .flags(USUAL),
+    command(
+        "client|no-evict",
+        3,
+        Connection,
+        "7.0.0",
+        "Exempts the client from eviction.",
+        no_evict,
+    )
+    .flags(USUAL | ADMIN | DANGEROUS),
+    command(
+        "client|reply",
+        3,
+        Connection,
+        "3.2.0",
+        "Turns replies on, off or skips one.",
+        reply,
+    )
+    .flags(USUAL),
+])];
+
+pub const INVALID_NAME: &str =
+    "ERR Client names cannot contain spaces, newlines or special characters.";
+
+/// Names are printable and without spaces, so that `CLIENT LIST` stays readable.
+pub fn is_valid_name(name: &[u8]) -> bool {
+    name.iter().all(|byte| (b'!'..=b'~').contains(byte))
+}
+
+fn set_name(context: &mut Context, arguments: &[&[u8]]) {
+    if !is_valid_name(arguments[2]) {
+        return context.reply.error(INVALID_NAME);
+    }
+    context.session.name = String::from_utf8_lossy(arguments[2]).into_owned();
+    context.reply.ok();
+}
+
+fn get_name(context: &mut Context, _arguments: &[&[u8]]) {
+    if context.session.name.is_empty() {
+        return context.reply.null();
+    }
+    context.reply.bulk(context.session.name.as_bytes());
+}
+
+fn set_info(context: &mut Context, arguments: &[&[u8]]) {
+    let (attribute, value) = (arguments[2].to_ascii_lowercase(), arguments[3]);
+    let text = String::from_utf8_lossy(value).into_owned();
+    let shown = match attribute.as_slice() {
+        b"lib-name" => "lib-name",
+        b"lib-ver" => "lib-ver",
+        _ => {
+            let given = String::from_utf8_lossy(arguments[2]);
+            return context
+                .reply
+                .error(&format!("ERR Unrecognized option '{given}'"));
+        }
+    };
+    if !is_valid_name(value) {
+        return context.reply.error(&format!(
+            "ERR {shown} cannot contain spaces, newlines or special characters."
+        ));
+    }
+    match shown {
+        "lib-name" => context.session.library_name = text,
+        _ => context.session.library_version = text,
+    }
+    context.reply.ok();
+}
+
+fn no_evict(context: &mut Context, arguments: &[&[u8]]) {
+    match arguments[2].to_ascii_lowercase().as_slice() {
+        b"on" => context.session.no_evict = true,
+        b"off" => context.session.no_evict = false,
+        _ => return context.reply.error(SYNTAX),
+    }
+    context.reply.ok();
+}
+
+fn reply(context: &mut Context, arguments: &[&[u8]]) {
+    match arguments[2].to_ascii_lowercase().as_slice() {
+        b"on" => {
+            context.session.reply_mode = ReplyMode::On;
+            context.reply.ok();
+        }
+        b"off" => context.session.reply_mode = ReplyMode::Off,
+        b"skip" if context.session.reply_mode == ReplyMode::Off => {}
+        b"skip" => context.session.reply_mode = ReplyMode::SkipNext,
+        _ => context.reply.error(SYNTAX),
+    }
+}
+
+/// Which connections `LIST` and `KILL` mean.
+#[derive(Default)]
+struct Filter {
+    ids: Option<Vec<u64>>,
+    address: Option<String>,
+    local_address: Option<String>,
+    user: Option<String>,
+    kind: Option<String>,
+    spare_myself: bool,
+}
+
+impl Filter {
+    fn matches(&self, session: &Session, role: Role) -> bool {
+        let user = if session.system {
+            protocol::admin::SYSTEM_USER
+        } else {
+            "default"
+        };
+        let same =
+            |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|want| want == is);
+        // Replica streams are no sessions, so every session is a normal one.
+        let kind_fits = self
+            .kind
+            .as_ref()
+            .is_none_or(|kind| kind == "normal" && role != Role::Loading);
+        self.ids
+            .as_ref()
+            .is_none_or(|ids| ids.contains(&session.id))
+            && same(&self.address, &session.address)
+            && same(&self.local_address, &session.local_address)
+            && same(&self.user, user)
+            && kind_fits
+    }
+}
+
+const TYPES: [&str; 5] = ["normal", "master", "slave", "replica", "pubsub"];
+
+fn parse_kind(word: &[u8]) -> Result<String, String> {
+    let kind = String::from_utf8_lossy(word).to_ascii_lowercase();
+    if !TYPES.contains(&kind.as_str()) {
+        return Err(format!(
+            "ERR Unknown client type '{}'",
+            String::from_utf8_lossy(word)
+        ));
+    }
+    Ok(kind)
+}
+
+fn list(context: &mut Context, arguments: &[&[u8]]) {
+    let mut filter = Filter::default();
+    match &arguments[2..] {
+        [] => {}
+        [word, kind] if word.eq_ignore_ascii_case(b"type") => match parse_kind(kind) {
+            Ok(kind) => filter.kind = Some(kind),
+            Err(error) => return context.reply.error(&error),
+        },
+        [word, ids @ ..] if word.eq_ignore_ascii_case(b"id") && !ids.is_empty() => {
+            let ids: Option<Vec<u64>> = ids
+                .iter()
+                .map(|id| {
+                    parse_i64(id)
+                        .and_then(|id| u64::try_from(id).ok())
+                        .filter(|&id| id > 0)
+                })
+                .collect();
+            let Some(ids) = ids else {
+                return context.reply.error("ERR Invalid client ID");
+            };
+            filter.ids = Some(ids);
+        }
+        _ => return context.reply.error(SYNTAX),
+    }
+    let role = context.engine.view.role;
+    let mut lines = Vec::new();
+    let others = context.engine.sessions.iter().map(|(_, session)| session);
+    for session in others.chain([&*context.session]) {
+        if filter.matches(session, role) {
+            lines.push((session.id, session.describe(context.now_ms)));
+        }
+    }
+    lines.sort_unstable_by_key(|(id, _)| *id);
+    let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
+    context.reply.verbatim("txt", text.as_bytes());
+}
+
+fn kill(context: &mut Context, arguments: &[&[u8]]) {
+    let old_style = arguments.len() == 3;
+    let filter = if old_style {
+        let address = Some(String::from_utf8_lossy(arguments[2]).into_owned());
+        Ok(Filter {
+            address,
+            ..Filter::default()
+        })
+    } else {
+        parse_kill(&arguments[2..])
+    };
+    let filter = match filter {
+        Ok(filter) => filter,
+        Err(error) => return context.reply.error(&error),
+    };
+    let role = context.engine.view.role;
+    let matching =
+        |(id, session): (SessionId, &Session)| filter.matches(session, role).then_some(id);
+    let victims: Vec<SessionId> = context
+        .engine
+        .sessions
+        .iter()
+        .filter_map(matching)
+        .collect();
+    let spare = filter.spare_myself && !old_style;
+    let suicide = !spare && filter.matches(context.session, role);
+    let count = victims.len() + usize::from(suicide);
+    context.engine.kills.extend(victims);
+    match (old_style, count) {
+        (true, 0) => context.reply.error("ERR No such client"),
+        (true, _) => context.reply.ok(),
+        (false, count) => context.reply.integer(count as i64),
+    }
+    if suicide {
+        context.outcome = Outcome::Close;
+    }
+}
+
+fn parse_kill(options: &[&[u8]]) -> Result<Filter, String> {
+    let mut filter = Filter {
+        spare_myself: true,
+        ..Filter::default()
+    };
+    if !options.len().is_multiple_of(2) {
+        return Err(SYNTAX.to_owned());
+    }
+    for pair in options.chunks(2) {
+        let text = String::from_utf8_lossy(pair[1]).into_owned();
+        match pair[0].to_ascii_lowercase().as_slice() {
+            b"id" => {
+                let id = parse_i64(pair[1]).ok_or(NOT_INTEGER)?;
+                let id = u64::try_from(id).ok().filter(|&id| id > 0);
+                filter.ids = Some(vec![id.ok_or("ERR client-id should be greater than 0")?]);
+            }
+            b"type" => filter.kind = Some(parse_kind(pair[1])?),
+            b"addr" => filter.address = Some(text),
+            b"laddr" => filter.local_address = Some(text),
+            b"user" if text == "default" || text == protocol::admin::SYSTEM_USER => {
+                filter.user = Some(text);
+            }
+            b"user" => return Err(format!("ERR No such user '{text}'")),
+            b"skipme" => match text.to_ascii_lowercase().as_str() {
+                "yes" => filter.spare_myself = true,
+                "no" => filter.spare_myself = false,
+                _ => return Err(SYNTAX.to_owned()),
+            },
+            _ => return Err(SYNTAX.to_owned()),
+        }
+    }
+    Ok(filter)
+}

@@ -1,0 +1,325 @@
+//! CLUSTER: what cluster-aware clients ask of the topology.
+
+use super::Group::Cluster;
+use super::flag::{LOADING, STALE};
+use super::{Command, command, server::split_address};
+use crate::execute::Context;
+use crate::execute::context::{Failure, integer};
+use crate::execute::view::ClusterView;
+use crate::keyspace::Place;
+use protocol::slots::{SLOT_COUNT, slot_of};
+use protocol::topology::{Member, Shard};
+
+const USUAL: u32 = LOADING | STALE;
+
+pub const COMMANDS: &[Command] = &[command(
+    "cluster",
+    -2,
+    Cluster,
+    "3.0.0",
+    "A container for cluster commands.",
+    |_, _| {},
+)
+.flags(USUAL)
+.subcommands(&[
+    command(
+        "cluster|slots",
+        2,
+        Cluster,
+        "3.0.0",
+        "Maps slots to members.",
+        slots,
+    )
+    .flags(USUAL),
+    command(
+        "cluster|shards",
+        2,
+        Cluster,
+        "7.0.0",
+        "Maps slots to shards.",
+        shards,
+    )
+    .flags(USUAL),
+    command(
+        "cluster|nodes",
+        2,
+        Cluster,
+        "3.0.0",
+        "Lists the members.",
+        nodes,
+    )
+    .flags(USUAL),
+    command(
+        "cluster|info",
+        2,
+        Cluster,
+        "3.0.0",
+        "Describes the cluster's state.",
+        info,
+    )
+    .flags(USUAL),
+    command(
+        "cluster|myid",
+        2,
+        Cluster,
+        "3.0.0",
+        "Returns the member's id.",
+        |context, _| {
+            let id = context.engine.view.facts.member_id.clone();
+            context.reply.bulk(id.as_bytes());
+        },
+    )
+    .flags(USUAL),
+    command(
+        "cluster|keyslot",
+        3,
+        Cluster,
+        "3.0.0",
+        "Returns the slot of a key.",
+        |context, arguments| {
+            context.reply.integer(i64::from(slot_of(arguments[2])));
+        },
+    )
+    .flags(USUAL),
+    command(
+        "cluster|countkeysinslot",
+        3,
+        Cluster,
+        "3.0.0",
+        "Counts the keys of a slot.",
+        |context, arguments| {
+            let result = count_keys(context, arguments);
+            context.answer(result);
+        },
+    )
+    .flags(USUAL),
+    command(
+        "cluster|getkeysinslot",
+        4,
+        Cluster,
+        "3.0.0",
+        "Returns keys of a slot.",
+        |context, arguments| {
+            let result = get_keys(context, arguments);
+            context.answer(result);
+        },
+    )
+    .flags(USUAL),
+])];
+
+/// The shards that own slots, with what clients are told of them.
+struct Listed<'a> {
+    shard: &'a Shard,
+    ranges: Vec<(u16, u16)>,
+    /// Primary first; members without an address are left out.
+    members: Vec<&'a Member>,
+}
+
+fn listed(view: &ClusterView) -> Vec<Listed<'_>> {
+    let mut list = Vec::new();
+    for (index, shard) in view.topology.shards.iter().enumerate() {
+        let primary = shard.primary.as_deref();
+        let mut members: Vec<&Member> = shard
+            .members
+            .iter()
+            .filter(|member| !member.address.is_empty())
+            .collect();
+        members.sort_by_key(|member| Some(member.name.as_str()) != primary);
+        list.push(Listed {
+            shard,
+            ranges: view.slots_of(index).ranges(),
+            members,
+        });
+    }
+    list
+}
+
+/// Runs with the view, or answers that there is no cluster.
+fn with_view(
+    context: &mut Context,
+    answer: impl FnOnce(&ClusterView, &mut protocol::resp::ReplyWriter),
+) {
+    match &context.engine.view.cluster {
+        Some(view) => answer(view, &mut context.reply),
+        None => context
+            .reply
+            .error("ERR This instance has cluster support disabled"),
+    }
+}
+
+fn slots(context: &mut Context, _arguments: &[&[u8]]) {
+    with_view(context, |view, reply| {
+        let listed = listed(view);
+        let ranges = listed.iter().filter(|entry| !entry.members.is_empty());
+        reply.array(ranges.clone().map(|entry| entry.ranges.len()).sum());
+        for entry in ranges {
+            for (start, end) in &entry.ranges {
+                reply.array(2 + entry.members.len());
+                reply.integer(i64::from(*start));
+                reply.integer(i64::from(*end));
+                for member in &entry.members {
+                    let (host, port) = split_address(&member.address);
+                    reply.array(4);
+                    reply.bulk(host.as_bytes());
+                    reply.integer(i64::from(port));
+                    reply.bulk(member.id.as_bytes());
+                    reply.array(0);
+                }
+            }
+        }
+    });
+}
+
+fn shards(context: &mut Context, _arguments: &[&[u8]]) {
+    let offset = context.engine.view.facts.offset;
+    with_view(context, |view, reply| {
+        let listed = listed(view);
+        reply.array(listed.len());
+        for entry in &listed {
+            reply.map(2);
+            reply.bulk(b"slots");
+            reply.array(entry.ranges.len() * 2);
+            for (start, end) in &entry.ranges {
+                reply.integer(i64::from(*start));
+                reply.integer(i64::from(*end));
+            }
+            reply.bulk(b"nodes");
+            reply.array(entry.members.len());
+            for member in &entry.members {
+                let primary = entry.shard.primary.as_deref() == Some(&member.name);
+                let (host, port) = split_address(&member.address);
+                reply.map(7);
+                reply.bulk(b"id");
+                reply.bulk(member.id.as_bytes());
+                reply.bulk(b"port");
+                reply.integer(i64::from(port));
+                for (name, value) in [("ip", host), ("endpoint", host)] {
+                    reply.bulk(name.as_bytes());
+                    reply.bulk(value.as_bytes());
+                }
+                reply.bulk(b"role");
+                reply.bulk(if primary { b"master" } else { b"replica" });
+                reply.bulk(b"replication-offset");
+                reply.integer(if member.name == view.myself {
+                    offset as i64
+                } else {
+                    0
+                });
+                reply.bulk(b"health");
+                reply.bulk(b"online");
+            }
+        }
+    });
+}
+
+fn nodes(context: &mut Context, _arguments: &[&[u8]]) {
+    with_view(context, |view, reply| {
+        let mut text = String::new();
+        for entry in listed(view) {
+            let primary_id = entry
+                .shard
+                .primary_member()
+                .map_or("-", |member| member.id.as_str());
+            for member in &entry.members {
+                let primary = entry.shard.primary.as_deref() == Some(&member.name);
+                let myself = if member.name == view.myself {
+                    "myself,"
+                } else {
+                    ""
+                };
+                let (role, master) = if primary {
+                    ("master", "-")
+                } else {
+                    ("slave", primary_id)
+                };
+                let (_, port) = split_address(&member.address);
+                text += &format!(
+                    "{} {}@{} {myself}{role} {master} 0 0 {} connected",
+                    member.id, member.address, port, entry.shard.epoch
+                );
+                for (start, end) in entry.ranges.iter().filter(|_| primary) {
+                    text += &if start == end {
+                        format!(" {start}")
+                    } else {
+                        format!(" {start}-{end}")
+                    };
+                }
+                text.push('\n');
+            }
+        }
+        reply.verbatim("txt", text.as_bytes());
+    });
+}
+
+fn info(context: &mut Context, _arguments: &[&[u8]]) {
+    let serves = context.engine.view.lease_valid;
+    let replica = context.engine.view.role == protocol::status::Role::Replica;
+    with_view(context, |view, reply| {
+        let assigned: usize = (0..view.topology.shards.len())
+            .map(|shard| view.slots_of(shard).len())
+            .sum();
+        let up = view.covers_all() && (serves || replica);
+        let members: usize = view
+            .topology
+            .shards
+            .iter()
+            .map(|shard| shard.members.len())
+            .sum();
+        let size = view
+            .topology
+            .shards
+            .iter()
+            .filter(|shard| !shard.slots.is_empty())
+            .count();
+        let epoch = view
+            .topology
+            .shards
+            .iter()
+            .map(|shard| shard.epoch)
+            .max()
+            .unwrap_or(0);
+        let mine = view.my_shard().map_or(0, |shard| shard.epoch);
+        let text = format!(
+            "cluster_enabled:1\r\ncluster_state:{}\r\ncluster_slots_assigned:{assigned}\r\n\
+             cluster_slots_ok:{assigned}\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:0\r\n\
+             cluster_known_nodes:{members}\r\ncluster_size:{size}\r\ncluster_current_epoch:{epoch}\r\n\
+             cluster_my_epoch:{mine}\r\n",
+            if up { "ok" } else { "fail" }
+        );
+        reply.verbatim("txt", text.as_bytes());
+    });
+}
+
+fn slot_argument(argument: &[u8]) -> Result<u16, Failure> {
+    let slot = integer(argument)
+        .ok()
+        .and_then(|slot| u16::try_from(slot).ok());
+    slot.filter(|slot| *slot < SLOT_COUNT)
+        .ok_or("ERR Invalid slot".into())
+}
+
+fn count_keys(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    let slot = slot_argument(arguments[2])?;
+    context
+        .reply
+        .integer(context.engine.keyspace.slot_len(slot) as i64);
+    Ok(())
+}
+
+fn get_keys(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    let slot = slot_argument(arguments[2])?;
+    let count =
+        usize::try_from(integer(arguments[3])?).map_err(|_| "ERR Invalid number of keys")?;
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut place = Some(Place { slot, prefix: 0 });
+    while let Some(at) = place.filter(|at| at.slot == slot && found.len() < count) {
+        place = context.engine.keyspace.visit(at, |entry| {
+            if found.len() < count {
+                found.push(entry.key().to_vec());
+            }
+        });
+    }
+    context.reply.array(found.len());
+    found.iter().for_each(|key| context.reply.bulk(key));
+    Ok(())
+}

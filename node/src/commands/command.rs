@@ -1,0 +1,249 @@
+//! COMMAND: the table, told to clients.
+
+use super::Group::Server;
+use super::flag::{self, LOADING, STALE};
+use super::{Command, CommandTable, command, glob};
+use crate::execute::Context;
+use crate::execute::context::SYNTAX;
+use protocol::resp::ReplyWriter;
+
+const USUAL: u32 = LOADING | STALE;
+
+pub const COMMANDS: &[Command] = &[command(
+    "command",
+    -1,
+    Server,
+    "2.8.13",
+    "Returns detailed information about all commands.",
+    |context, _| {
+        let table = CommandTable;
+        let rows: Vec<&Command> = table
+            .all()
+            .iter()
+            .filter(|row| !row.name.contains('|'))
+            .collect();
+        context.reply.array(rows.len());
+        rows.into_iter()
+            .for_each(|row| describe(&mut context.reply, row));
+    },
+)
+.flags(USUAL)
+.subcommands(&[
+    command(
+        "command|count",
+        2,
+        Server,
+        "2.8.13",
+        "Counts commands.",
+        |context, _| {
+            let count = CommandTable
+                .all()
+                .iter()
+                .filter(|row| !row.name.contains('|'))
+                .count();
+            context.reply.integer(count as i64);
+        },
+    )
+    .flags(USUAL),
+    command(
+        "command|info",
+        -2,
+        Server,
+        "2.8.13",
+        "Describes commands.",
+        info,
+    )
+    .flags(USUAL),
+    command(
+        "command|docs",
+        -2,
+        Server,
+        "7.0.0",
+        "Documents commands.",
+        docs,
+    )
+    .flags(USUAL),
+    command(
+        "command|list",
+        -2,
+        Server,
+        "7.0.0",
+        "Lists the names of commands.",
+        list,
+    )
+    .flags(USUAL),
+    command(
+        "command|getkeys",
+        -3,
+        Server,
+        "2.8.13",
+        "Finds the keys of a command.",
+        get_keys,
+    )
+    .flags(USUAL),
+])];
+
+fn named(name: &[u8]) -> Option<&'static Command> {
+    let words: Vec<&[u8]> = name.splitn(2, |&byte| byte == b'|').collect();
+    CommandTable.by_name(&words)
+}
+
+fn info(context: &mut Context, arguments: &[&[u8]]) {
+    let names = &arguments[2..];
+    if names.is_empty() {
+        let rows = CommandTable
+            .all()
+            .iter()
+            .filter(|row| !row.name.contains('|'));
+        context.reply.array(rows.clone().count());
+        return rows.for_each(|row| describe(&mut context.reply, row));
+    }
+    context.reply.array(names.len());
+    for name in names {
+        match named(name) {
+            Some(row) => describe(&mut context.reply, row),
+            None => context.reply.null_array(),
+        }
+    }
+}
+
+/// The ten fields of `COMMAND INFO`.
+fn describe(reply: &mut ReplyWriter, row: &Command) {
+    reply.array(10);
+    reply.bulk(row.name.as_bytes());
+    reply.integer(i64::from(row.arity));
+    let flags: Vec<&str> = flag::NAMES
+        .iter()
+        .filter(|(flag, _)| row.has(*flag))
+        .map(|(_, name)| *name)
+        .collect();
+    reply.set(flags.len());
+    flags.iter().for_each(|name| reply.simple(name));
+    let (first, last, step) = row.key_range;
+    [first, last, step]
+        .iter()
+        .for_each(|value| reply.integer(i64::from(*value)));
+    let categories = row.categories();
+    reply.set(categories.len());
+    categories
+        .iter()
+        .for_each(|name| reply.simple(&format!("@{name}")));
+    reply.array(0);
+    describe_keys(reply, row);
+    reply.array(row.subcommands.len());
+    row.subcommands.iter().for_each(|sub| describe(reply, sub));
+}
+
+/// Key specifications: all commands so far have one range of keys.
+fn describe_keys(reply: &mut ReplyWriter, row: &Command) {
+    let (first, last, step) = row.key_range;
+    if first == 0 {
+        return reply.array(0);
+    }
+    reply.array(1);
+    reply.map(3);
+    reply.bulk(b"flags");
+    let flags = if row.has(flag::WRITE) {
+        ["RW", "UPDATE"]
+    } else {
+        ["RO", "ACCESS"]
+    };
+    reply.set(flags.len());
+    flags.iter().for_each(|name| reply.simple(name));
+    reply.bulk(b"begin_search");
+    reply.map(2);
+    reply.bulk(b"type");
+    reply.bulk(b"index");
+    reply.bulk(b"spec");
+    reply.map(1);
+    reply.bulk(b"index");
+    reply.integer(i64::from(first));
+    reply.bulk(b"find_keys");
+    reply.map(2);
+    reply.bulk(b"type");
+    reply.bulk(b"range");
+    reply.bulk(b"spec");
+    reply.map(3);
+    let last = if last < 0 { last } else { last - first };
+    for (name, value) in [("lastkey", last), ("keystep", step), ("limit", 0)] {
+        reply.bulk(name.as_bytes());
+        reply.integer(i64::from(value));
+    }
+}
+
+fn docs(context: &mut Context, arguments: &[&[u8]]) {
+    let names = &arguments[2..];
+    let rows: Vec<&Command> = if names.is_empty() {
+        CommandTable
+            .all()
+            .iter()
+            .filter(|row| !row.name.contains('|'))
+            .collect()
+    } else {
+        names.iter().filter_map(|name| named(name)).collect()
+    };
+    context.reply.map(rows.len());
+    rows.into_iter()
+        .for_each(|row| document(&mut context.reply, row));
+}
+
+fn document(reply: &mut ReplyWriter, row: &Command) {
+    reply.bulk(row.name.as_bytes());
+    reply.map(if row.subcommands.is_empty() { 3 } else { 4 });
+    let fields = [
+        ("summary", row.summary),
+        ("since", row.since),
+        ("group", row.group.name()),
+    ];
+    for (name, value) in fields {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value.as_bytes());
+    }
+    if !row.subcommands.is_empty() {
+        reply.bulk(b"subcommands");
+        reply.map(row.subcommands.len());
+        row.subcommands.iter().for_each(|sub| document(reply, sub));
+    }
+}
+
+fn list(context: &mut Context, arguments: &[&[u8]]) {
+    let fits: Box<dyn Fn(&Command) -> bool> = match &arguments[2..] {
+        [] => Box::new(|row| !row.name.contains('|')),
+        [filter, by, value] if filter.eq_ignore_ascii_case(b"FILTERBY") => {
+            let value = value.to_ascii_lowercase();
+            match by.to_ascii_uppercase().as_slice() {
+                b"MODULE" => Box::new(|_| false),
+                b"ACLCAT" => Box::new(move |row| {
+                    row.categories()
+                        .iter()
+                        .any(|category| category.as_bytes() == value)
+                }),
+                b"PATTERN" => Box::new(move |row| glob::matches(&value, row.name.as_bytes())),
+                _ => return context.reply.error(SYNTAX),
+            }
+        }
+        _ => return context.reply.error(SYNTAX),
+    };
+    let rows: Vec<&Command> = CommandTable.all().iter().filter(|row| fits(row)).collect();
+    context.reply.array(rows.len());
+    rows.into_iter()
+        .for_each(|row| context.reply.bulk(row.name.as_bytes()));
+}
+
+fn get_keys(context: &mut Context, arguments: &[&[u8]]) {
+    let words = &arguments[2..];
+    let Some(row) = CommandTable.find(words) else {
+        return context.reply.error("ERR Invalid command specified");
+    };
+    if row.key_range.0 == 0 {
+        return context.reply.error("ERR The command has no key arguments");
+    }
+    if !row.accepts(words.len()) {
+        return context
+            .reply
+            .error("ERR Invalid number of arguments specified for command");
+    }
+    let keys: Vec<&[u8]> = row.keys(words).collect();
+    context.reply.array(keys.len());
+    keys.into_iter().for_each(|key| context.reply.bulk(key));
+}

@@ -1,0 +1,244 @@
+//! INFO: Redis' sections and field names.
+
+use super::Group::Server;
+use super::flag::{DANGEROUS, LOADING, STALE};
+use super::{Command, CommandTable, command};
+use crate::execute::{Context, Engine};
+use protocol::status::Role;
+use std::fmt::Write as _;
+
+/// The Redis whose behaviour this server follows.
+pub const REDIS_VERSION: &str = "7.2.0";
+
+pub const COMMANDS: &[Command] = &[command(
+    "info",
+    -1,
+    Server,
+    "1.0.0",
+    "Returns information and statistics.",
+    info,
+)
+.flags(LOADING | STALE | DANGEROUS)];
+
+type Section = (&'static str, fn(&mut String, &Engine, u64));
+
+const SECTIONS: [Section; 11] = [
+    ("Server", server),
+    ("Clients", clients),
+    ("Memory", memory),
+    ("Persistence", persistence),
+    ("Stats", stats),
+    ("Replication", replication),
+    ("CPU", cpu),
+    ("Commandstats", command_stats),
+    ("Errorstats", error_stats),
+    ("Cluster", cluster),
+    ("Keyspace", keyspace),
+];
+
+/// Sections shown only when asked for.
+const EXTRA: [&str; 1] = ["Commandstats"];
+
+fn info(context: &mut Context, arguments: &[&[u8]]) {
+    let words: Vec<String> = arguments[1..]
+        .iter()
+        .map(|word| String::from_utf8_lossy(word).to_lowercase())
+        .collect();
+    let everything = words
+        .iter()
+        .any(|word| word == "all" || word == "everything");
+    let default = words.is_empty() || words.iter().any(|word| word == "default");
+    let mut text = String::new();
+    for (name, write) in SECTIONS {
+        let asked = words.contains(&name.to_lowercase());
+        if everything || asked || (default && !EXTRA.contains(&name)) {
+            text += if text.is_empty() { "" } else { "\r\n" };
+            text += &format!("# {name}\r\n");
+            write(&mut text, context.engine, context.now_ms);
+        }
+    }
+    context.reply.verbatim("txt", text.as_bytes());
+}
+
+/// Appends `name:value` lines.
+macro_rules! lines {
+    ($text:expr, $($name:literal: $value:expr),+ $(,)?) => {
+        $(
+            // Writing to a string cannot fail.
+            let _ = write!($text, concat!($name, ":{}\r\n"), $value);
+        )+
+    };
+}
+
+fn server(text: &mut String, engine: &Engine, now_ms: u64) {
+    let facts = &engine.view.facts;
+    let uptime = now_ms.saturating_sub(facts.started_ms) / 1000;
+    lines!(text,
+        "redis_version": REDIS_VERSION,
+        "kvcluster_version": env!("CARGO_PKG_VERSION"),
+        "redis_mode": if engine.view.is_cluster() { "cluster" } else { "standalone" },
+        "os": std::env::consts::OS,
+        "arch_bits": usize::BITS,
+        "process_id": std::process::id(),
+        "run_id": facts.run_id,
+        "tcp_port": facts.port,
+        "server_time_usec": now_ms * 1000,
+        "uptime_in_seconds": uptime,
+        "uptime_in_days": uptime / 86400,
+    );
+}
+
+fn clients(text: &mut String, engine: &Engine, _now_ms: u64) {
+    lines!(text,
+        "connected_clients": engine.sessions.len(),
+        "maxclients": engine.config.maxclients,
+        "blocked_clients": 0,
+    );
+}
+
+fn memory(text: &mut String, engine: &Engine, _now_ms: u64) {
+    let used = engine.used_bytes();
+    lines!(text,
+        "used_memory": used,
+        "used_memory_human": human(used),
+        "used_memory_rss": engine.view.facts.resident_bytes,
+        "used_memory_rss_human": human(engine.view.facts.resident_bytes),
+        "used_memory_dataset": engine.keyspace.bytes(),
+        "maxmemory": engine.config.maxmemory_bytes,
+        "maxmemory_human": human(engine.config.maxmemory_bytes),
+        "maxmemory_policy": engine.config.maxmemory_policy.name(),
+        "mem_allocator": "mimalloc",
+    );
+}
+
+fn persistence(text: &mut String, engine: &Engine, _now_ms: u64) {
+    let facts = &engine.view.facts;
+    let state = if engine.view.disk_error.is_some() {
+        "err"
+    } else {
+        "ok"
+    };
+    lines!(text,
+        "loading": u8::from(engine.view.role == Role::Loading),
+        "aof_enabled": u8::from(facts.dir.is_some()),
+        "aof_rewrite_in_progress": u8::from(facts.rewriting),
+        "aof_last_write_status": state,
+        "aof_current_size": facts.log_bytes + facts.base_bytes,
+        "aof_base_size": facts.base_bytes,
+    );
+}
+
+fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
+    let stats = &engine.stats;
+    lines!(text,
+        "total_connections_received": stats.connections_received,
+        "total_commands_processed": stats.commands_processed,
+        "total_net_input_bytes": stats.net_input_bytes,
+        "total_net_output_bytes": stats.net_output_bytes,
+        "rejected_connections": stats.rejected_connections,
+        "sync_full": stats.full_syncs,
+        "sync_partial_ok": stats.partial_syncs_accepted,
+        "sync_partial_err": stats.partial_syncs_refused,
+        "expired_keys": stats.expired_keys,
+        "evicted_keys": stats.evicted_keys,
+        "keyspace_hits": stats.keyspace_hits,
+        "keyspace_misses": stats.keyspace_misses,
+        "total_error_replies": stats.error_replies,
+    );
+}
+
+fn replication(text: &mut String, engine: &Engine, _now_ms: u64) {
+    let facts = &engine.view.facts;
+    let replica = engine.view.role == Role::Replica;
+    lines!(text, "role": if replica { "slave" } else { "master" });
+    let shard = engine
+        .view
+        .cluster
+        .as_ref()
+        .and_then(|cluster| cluster.my_shard());
+    if replica {
+        let primary = shard.and_then(|shard| shard.primary_member());
+        let address = primary.map_or("", |primary| primary.address.as_str());
+        let (host, port) = super::server::split_address(address);
+        let link = facts.link.clone().unwrap_or_default();
+        lines!(text,
+            "master_host": host,
+            "master_port": port,
+            "master_link_status": if link.connected { "up" } else { "down" },
+            "master_last_io_seconds_ago": link.idle_ms / 1000,
+            "master_sync_in_progress": u8::from(link.syncing),
+            "slave_repl_offset": facts.offset,
+            "slave_read_only": 1,
+        );
+    }
+    lines!(text, "connected_slaves": facts.followers.len());
+    for (index, follower) in facts.followers.iter().enumerate() {
+        let member = shard.and_then(|shard| shard.member(&follower.name));
+        let address = member.map_or("", |member| member.address.as_str());
+        let (host, port) = super::server::split_address(address);
+        let state = if follower.streaming {
+            "online"
+        } else {
+            "send_bulk"
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "slave{index}:ip={host},port={port},state={state},offset={},lag=0\r\n",
+            follower.offset
+        );
+    }
+    lines!(text,
+        "master_replid": facts.run_id,
+        "master_repl_offset": facts.offset,
+        "kvcluster_epoch": facts.epoch,
+        "kvcluster_committed_offset": facts.committed_offset,
+        "repl_backlog_active": 1,
+        "repl_backlog_size": engine.config.backlog_bytes,
+    );
+}
+
+fn cpu(text: &mut String, engine: &Engine, _now_ms: u64) {
+    lines!(text,
+        "used_cpu_sys": format_args!("{:.6}", engine.view.facts.cpu_system_seconds),
+        "used_cpu_user": format_args!("{:.6}", engine.view.facts.cpu_user_seconds),
+    );
+}
+
+fn command_stats(text: &mut String, engine: &Engine, _now_ms: u64) {
+    for row in CommandTable.all() {
+        let calls = engine.stats.calls(row.index);
+        if calls > 0 {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "cmdstat_{}:calls={calls}\r\n", row.name);
+        }
+    }
+}
+
+fn error_stats(text: &mut String, engine: &Engine, _now_ms: u64) {
+    for (code, count) in engine.stats.errors() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "errorstat_{code}:count={count}\r\n");
+    }
+}
+
+fn cluster(text: &mut String, engine: &Engine, _now_ms: u64) {
+    lines!(text, "cluster_enabled": u8::from(engine.view.is_cluster()));
+}
+
+fn keyspace(text: &mut String, engine: &Engine, _now_ms: u64) {
+    let keyspace = &engine.keyspace;
+    if !keyspace.is_empty() {
+        let (keys, expires) = (keyspace.len(), keyspace.volatile_len());
+        lines!(text, "db0": format_args!("keys={keys},expires={expires},avg_ttl=0"));
+    }
+}
+
+/// Bytes as Redis shows them to people.
+fn human(bytes: u64) -> String {
+    let units = [("G", 1u64 << 30), ("M", 1 << 20), ("K", 1 << 10)];
+    match units.iter().find(|(_, size)| bytes >= *size) {
+        Some((unit, size)) => format!("{:.2}{unit}", bytes as f64 / *size as f64),
+        None => format!("{bytes}B"),
+    }
+}

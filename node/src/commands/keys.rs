@@ -1,0 +1,201 @@
+//! Keys of any type: DEL, UNLINK, EXISTS, TYPE, TOUCH, RENAME, RANDOMKEY, DBSIZE, FLUSHALL.
+
+use super::Group::{Generic, Server};
+use super::flag::{DANGEROUS, FAST, KEYSPACE, READ, WRITE};
+use super::{Command, command};
+use crate::execute::Context;
+use crate::execute::context::{Failure, SYNTAX};
+
+pub const COMMANDS: &[Command] = &[
+    command("del", -2, Generic, "1.0.0", "Deletes keys.", delete)
+        .flags(WRITE)
+        .key_range(1, -1, 1),
+    command(
+        "unlink",
+        -2,
+        Generic,
+        "4.0.0",
+        "Deletes keys, freeing them later.",
+        delete,
+    )
+    .flags(WRITE | FAST)
+    .key_range(1, -1, 1),
+    command(
+        "exists",
+        -2,
+        Generic,
+        "1.0.0",
+        "Counts keys that exist.",
+        exists,
+    )
+    .flags(READ | FAST)
+    .key_range(1, -1, 1),
+    command(
+        "touch",
+        -2,
+        Generic,
+        "3.2.1",
+        "Counts keys that exist and marks them used.",
+        touch,
+    )
+    .flags(READ | FAST)
+    .key_range(1, -1, 1),
+    command(
+        "type",
+        2,
+        Generic,
+        "1.0.0",
+        "Returns the type of a key.",
+        type_of,
+    )
+    .flags(READ | FAST)
+    .one_key(),
+    command(
+        "rename",
+        3,
+        Generic,
+        "1.0.0",
+        "Renames a key.",
+        |context, arguments| {
+            let result = rename(context, arguments, false);
+            context.answer(result);
+        },
+    )
+    .flags(WRITE)
+    .key_range(1, 2, 1),
+    command(
+        "renamenx",
+        3,
+        Generic,
+        "1.0.0",
+        "Renames a key to a new name.",
+        |context, arguments| {
+            let result = rename(context, arguments, true);
+            context.answer(result);
+        },
+    )
+    .flags(WRITE | FAST)
+    .key_range(1, 2, 1),
+    command(
+        "randomkey",
+        1,
+        Generic,
+        "1.0.0",
+        "Returns a random key.",
+        random_key,
+    )
+    .flags(READ | KEYSPACE),
+    command(
+        "dbsize",
+        1,
+        Server,
+        "1.0.0",
+        "Returns the number of keys.",
+        |context, _| {
+            let count = context.engine.keyspace.len();
+            context.reply.integer(count as i64);
+        },
+    )
+    .flags(READ | KEYSPACE | FAST),
+    command("flushall", -1, Server, "1.0.0", "Removes all keys.", flush)
+        .flags(WRITE | KEYSPACE | DANGEROUS),
+    command("flushdb", -1, Server, "1.0.0", "Removes all keys.", flush)
+        .flags(WRITE | KEYSPACE | DANGEROUS),
+];
+
+fn delete(context: &mut Context, arguments: &[&[u8]]) {
+    let first_effect = context.engine.effects.len();
+    let mut count = 0;
+    for name in &arguments[1..] {
+        let key = context.hashed(name);
+        // An expired key is gone already.
+        if context.peek(&key).is_some() && context.remove(&key).is_some() {
+            count += 1;
+        }
+    }
+    context.make_atomic(first_effect);
+    context.reply.integer(count);
+}
+
+fn exists(context: &mut Context, arguments: &[&[u8]]) {
+    let mut count = 0;
+    for name in &arguments[1..] {
+        let key = context.hashed(name);
+        count += i64::from(context.peek(&key).is_some());
+    }
+    context.reply.integer(count);
+}
+
+fn touch(context: &mut Context, arguments: &[&[u8]]) {
+    let mut count = 0;
+    for name in &arguments[1..] {
+        let key = context.hashed(name);
+        count += i64::from(context.lookup(&key).is_some());
+    }
+    context.reply.integer(count);
+}
+
+fn type_of(context: &mut Context, arguments: &[&[u8]]) {
+    let key = context.hashed(arguments[1]);
+    let name = context
+        .peek(&key)
+        .map_or("none", |entry| entry.value().type_name());
+    context.reply.simple(name);
+}
+
+fn rename(context: &mut Context, arguments: &[&[u8]], only_new: bool) -> Result<(), Failure> {
+    let (from, to) = (context.hashed(arguments[1]), context.hashed(arguments[2]));
+    if context.peek(&from).is_none() {
+        return Err("ERR no such key".into());
+    }
+    let taken = context.peek(&to).is_some();
+    if only_new && taken {
+        context.reply.integer(0);
+        return Ok(());
+    }
+    if from.bytes != to.bytes
+        && let Some(entry) = context.engine.keyspace.remove(&from)
+    {
+        let (expires_at_ms, access) = (entry.expires_at_ms(), entry.access);
+        context
+            .engine
+            .keyspace
+            .insert(&to, entry.into_value(), expires_at_ms, access);
+        context.engine.touch(to.bytes);
+        context.changed(&from, &[b"RENAME", from.bytes, to.bytes]);
+        context.engine.effects.also_changes(&to);
+    }
+    if only_new {
+        context.reply.integer(1);
+    } else {
+        context.reply.ok();
+    }
+    Ok(())
+}
+
+/// How many expired keys are met before RANDOMKEY gives up.
+const RANDOM_TRIES_MAX: u32 = 100;
+
+fn random_key(context: &mut Context, _arguments: &[&[u8]]) {
+    for _ in 0..RANDOM_TRIES_MAX {
+        let random = context.engine.random();
+        let Some(entry) = context.engine.keyspace.random_entry(random) else {
+            break;
+        };
+        if !entry.is_expired(context.now_ms) {
+            let key = entry.key().to_vec();
+            return context.reply.bulk(&key);
+        }
+    }
+    context.reply.null();
+}
+
+fn flush(context: &mut Context, arguments: &[&[u8]]) {
+    let known =
+        |word: &&[u8]| word.eq_ignore_ascii_case(b"ASYNC") || word.eq_ignore_ascii_case(b"SYNC");
+    if arguments.len() > 2 || !arguments[1..].iter().all(known) {
+        return context.reply.error(SYNTAX);
+    }
+    context.engine.flush();
+    context.reply.ok();
+}

@@ -1,0 +1,136 @@
+//! Iterating: SCAN and KEYS.
+
+use super::Group::Generic;
+use super::flag::{DANGEROUS, KEYSPACE, READ};
+use super::glob::matches;
+use super::{Command, command};
+use crate::execute::Context;
+use crate::execute::context::{Failure, SYNTAX, integer};
+use crate::keyspace::Place;
+
+pub const COMMANDS: &[Command] = &[
+    command(
+        "scan",
+        -2,
+        Generic,
+        "2.8.0",
+        "Iterates over the keys.",
+        |context, arguments| {
+            let result = scan(context, arguments);
+            context.answer(result);
+        },
+    )
+    .flags(READ | KEYSPACE),
+    command(
+        "keys",
+        2,
+        Generic,
+        "1.0.0",
+        "Returns the keys that match a pattern.",
+        keys,
+    )
+    .flags(READ | KEYSPACE | DANGEROUS),
+];
+
+impl Place {
+    /// The cursor clients get; 0 is both the beginning and, as an answer, the end.
+    fn to_cursor(self) -> u64 {
+        u64::from(self.slot) << 32 | u64::from(self.prefix)
+    }
+
+    fn from_cursor(cursor: u64) -> Self {
+        let slot = (cursor >> 32).min(u64::from(protocol::slots::SLOT_COUNT) - 1) as u16;
+        Self {
+            slot,
+            prefix: cursor as u32,
+        }
+    }
+}
+
+struct Filter<'a> {
+    pattern: Option<&'a [u8]>,
+    count: u64,
+    kind: Option<Vec<u8>>,
+}
+
+fn parse<'a>(words: &[&'a [u8]]) -> Result<Filter<'a>, Failure> {
+    let mut filter = Filter {
+        pattern: None,
+        count: 10,
+        kind: None,
+    };
+    for pair in words.chunks(2) {
+        let [word, value] = pair else {
+            return Err(SYNTAX.into());
+        };
+        match word.to_ascii_uppercase().as_slice() {
+            b"MATCH" => filter.pattern = Some(value),
+            b"COUNT" => {
+                let count = u64::try_from(integer(value)?).unwrap_or(0);
+                filter.count = if count == 0 {
+                    return Err(SYNTAX.into());
+                } else {
+                    count
+                };
+            }
+            b"TYPE" => filter.kind = Some(value.to_ascii_lowercase()),
+            _ => return Err(SYNTAX.into()),
+        }
+    }
+    Ok(filter)
+}
+
+/// Parts visited by one SCAN at most, so that a large COUNT over empty slots is bounded too.
+const VISITS_PER_COUNT: u64 = 10;
+
+fn scan(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    let cursor = std::str::from_utf8(arguments[1])
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
+    let cursor = cursor.ok_or("ERR invalid cursor")?;
+    let filter = parse(&arguments[2..])?;
+    let mut place = Some(Place::from_cursor(cursor));
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut seen = 0;
+    let mut visits = 0;
+    while let Some(at) = place.filter(|_| seen < filter.count) {
+        place = context.engine.keyspace.visit(at, |entry| {
+            seen += 1;
+            let fits = filter
+                .pattern
+                .is_none_or(|pattern| matches(pattern, entry.key()))
+                && filter
+                    .kind
+                    .as_ref()
+                    .is_none_or(|kind| kind == entry.value().type_name().as_bytes());
+            if fits && !entry.is_expired(context.now_ms) && context.engine.view.owns(at.slot) {
+                found.push(entry.key().to_vec());
+            }
+        });
+        visits += 1;
+        if visits >= filter.count.saturating_mul(VISITS_PER_COUNT) {
+            break;
+        }
+    }
+    context.reply.array(2);
+    let next = place.map_or(0, Place::to_cursor);
+    context.reply.bulk(next.to_string().as_bytes());
+    context.reply.array(found.len());
+    found.iter().for_each(|key| context.reply.bulk(key));
+    Ok(())
+}
+
+fn keys(context: &mut Context, arguments: &[&[u8]]) {
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut place = Some(Place::default());
+    while let Some(at) = place {
+        place = context.engine.keyspace.visit(at, |entry| {
+            let live = !entry.is_expired(context.now_ms) && context.engine.view.owns(at.slot);
+            if live && matches(arguments[1], entry.key()) {
+                found.push(entry.key().to_vec());
+            }
+        });
+    }
+    context.reply.array(found.len());
+    found.iter().for_each(|key| context.reply.bulk(key));
+}

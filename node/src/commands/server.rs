@@ -1,0 +1,212 @@
+//! The server itself: ROLE, WAIT, SHUTDOWN, TIME, and what a cluster's clients say to replicas.
+
+use super::Group::{Cluster, Connection, Generic, Server};
+use super::flag::{ADMIN, BLOCKING, DANGEROUS, FAST, LOADING, NO_MULTI, NO_SCRIPT, STALE};
+use super::{Command, command};
+use crate::execute::context::{Failure, SYNTAX, integer};
+use crate::execute::{Context, Outcome};
+use protocol::status::Role;
+
+pub const COMMANDS: &[Command] = &[
+    command(
+        "role",
+        1,
+        Server,
+        "2.8.12",
+        "Returns the replication role.",
+        role,
+    )
+    .flags(NO_SCRIPT | LOADING | STALE | FAST | ADMIN | DANGEROUS),
+    command(
+        "wait",
+        3,
+        Generic,
+        "3.0.0",
+        "Waits until replicas hold this connection's writes.",
+        |context, arguments| {
+            let result = wait(context, arguments);
+            context.answer(result);
+        },
+    )
+    .flags(BLOCKING),
+    command(
+        "time",
+        1,
+        Server,
+        "2.6.0",
+        "Returns the server's time.",
+        |context, _| {
+            let now_ms = context.now_ms;
+            context.reply.array(2);
+            context.reply.bulk((now_ms / 1000).to_string().as_bytes());
+            context
+                .reply
+                .bulk((now_ms % 1000 * 1000).to_string().as_bytes());
+        },
+    )
+    .flags(LOADING | STALE | FAST),
+    command(
+        "shutdown",
+        -1,
+        Server,
+        "1.0.0",
+        "Stops the server.",
+        shutdown,
+    )
+    .flags(ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE | NO_MULTI),
+    command(
+        "readonly",
+        1,
+        Cluster,
+        "3.0.0",
+        "Allows reads from a replica.",
+        |context, _| {
+            set_read_only(context, true);
+        },
+    )
+    .flags(FAST | LOADING | STALE),
+    command(
+        "readwrite",
+        1,
+        Cluster,
+        "3.0.0",
+        "Ends READONLY.",
+        |context, _| {
+            set_read_only(context, false);
+        },
+    )
+    .flags(FAST | LOADING | STALE),
+    command(
+        "asking",
+        1,
+        Cluster,
+        "3.0.0",
+        "Follows an -ASK redirection.",
+        asking,
+    )
+    .flags(FAST),
+    command(
+        "lolwut",
+        -1,
+        Connection,
+        "5.0.0",
+        "Shows the version.",
+        |context, _| {
+            let text = format!("KVCluster ver. {}\n", env!("CARGO_PKG_VERSION"));
+            context.reply.verbatim("txt", text.as_bytes());
+        },
+    )
+    .flags(FAST),
+];
+
+const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";
+
+fn set_read_only(context: &mut Context, read_only: bool) {
+    if !context.engine.view.is_cluster() {
+        return context.reply.error(NO_CLUSTER);
+    }
+    context.session.read_only = read_only;
+    context.reply.ok();
+}
+
+/// Slots move here without -ASK, so there is nothing to remember; clients may still say it.
+fn asking(context: &mut Context, _arguments: &[&[u8]]) {
+    if !context.engine.view.is_cluster() {
+        return context.reply.error(NO_CLUSTER);
+    }
+    context.reply.ok();
+}
+
+fn role(context: &mut Context, _arguments: &[&[u8]]) {
+    let view = &context.engine.view;
+    let offset = view.facts.offset as i64;
+    if view.role == Role::Replica {
+        let link = view.facts.link.clone().unwrap_or_default();
+        let primary = view
+            .cluster
+            .as_ref()
+            .and_then(|c| c.my_shard()?.primary_member());
+        let address = primary.map_or(String::new(), |primary| primary.address.clone());
+        let (host, port) = split_address(&address);
+        let state = match (link.connected, link.syncing) {
+            (true, true) => "sync",
+            (true, false) => "connected",
+            (false, _) => "connect",
+        };
+        context.reply.array(5);
+        context.reply.bulk(b"slave");
+        context.reply.bulk(host.as_bytes());
+        context.reply.integer(i64::from(port));
+        context.reply.bulk(state.as_bytes());
+        return context.reply.integer(offset);
+    }
+    let members = view.cluster.as_ref().and_then(|cluster| cluster.my_shard());
+    let address_of = |name: &str| {
+        members
+            .and_then(|shard| shard.member(name))
+            .map(|m| m.address.clone())
+    };
+    let streaming = view
+        .facts
+        .followers
+        .iter()
+        .filter(|follower| follower.streaming);
+    let replicas: Vec<(String, u64)> = streaming
+        .filter_map(|follower| Some((address_of(&follower.name)?, follower.offset)))
+        .collect();
+    context.reply.array(3);
+    context.reply.bulk(b"master");
+    context.reply.integer(offset);
+    context.reply.array(replicas.len());
+    for (address, offset) in replicas {
+        let (host, port) = split_address(&address);
+        context.reply.array(3);
+        context.reply.bulk(host.as_bytes());
+        context.reply.bulk(port.to_string().as_bytes());
+        context.reply.bulk(offset.to_string().as_bytes());
+    }
+}
+
+/// Host and port of `host:port`; port 0 when there is none.
+pub fn split_address(address: &str) -> (&str, u16) {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "0"));
+    (host, port.parse().unwrap_or(0))
+}
+
+fn wait(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    if context.engine.view.role == Role::Replica {
+        return Err(
+            "ERR WAIT cannot be used with replica instances. Please also note that since \
+                    Redis 4.0 if a replica is configured to be writable (which is not the default) \
+                    writes to replicas are just local and are not propagated."
+                .into(),
+        );
+    }
+    let replicas = integer(arguments[1])?;
+    let timeout = arguments[2];
+    let timeout_ms =
+        integer(timeout).map_err(|_| "ERR timeout is not an integer or out of range")?;
+    let timeout_ms = u64::try_from(timeout_ms).map_err(|_| "ERR timeout is negative")?;
+    context.outcome = Outcome::Wait {
+        replicas: u64::try_from(replicas).unwrap_or(0),
+        timeout_ms,
+    };
+    Ok(())
+}
+
+fn shutdown(context: &mut Context, arguments: &[&[u8]]) {
+    let known: [&[u8]; 4] = [b"NOSAVE", b"SAVE", b"NOW", b"FORCE"];
+    match &arguments[1..] {
+        [word] if word.eq_ignore_ascii_case(b"ABORT") => {
+            context.reply.error("ERR No shutdown in progress.");
+        }
+        words
+            if words
+                .iter()
+                .all(|word| known.iter().any(|k| word.eq_ignore_ascii_case(k))) =>
+        {
+            context.outcome = Outcome::Shutdown;
+        }
+        _ => context.reply.error(SYNTAX),
+    }
+}

@@ -1,0 +1,345 @@
+//! The engine: a synchronous, deterministic function from commands to replies and effects.
+//!
+//! [`Engine::execute`] takes a request through the checks (arity, authentication, slot, role, memory)
+//! and runs it. No socket, file, thread, clock or random source: the time and a seed are given. What
+//! must be done outside (closing a connection, answering an admin command) is said in an [`Outcome`].
+
+pub mod config;
+pub mod context;
+pub mod effects;
+mod replay;
+pub mod session;
+pub mod stats;
+#[cfg(test)]
+mod tests;
+pub mod view;
+mod watch;
+
+pub use context::Context;
+pub use replay::ReplayError;
+
+use crate::commands::{Command, CommandTable, flag};
+use crate::keyspace::{Keyspace, eviction};
+use config::Config;
+use effects::Effects;
+use protocol::admin::AdminRequest;
+use protocol::resp::ReplyWriter;
+use protocol::slots::SlotSet;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{RngCore, SeedableRng};
+use session::{Session, SessionId, Sessions};
+use stats::Stats;
+use std::collections::BTreeMap;
+use view::{Refusal, View};
+use watch::Watched;
+
+/// What is to be done after a request.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// The reply is in the buffer.
+    Replied,
+    /// The reply is in the buffer; then the connection ends.
+    Close,
+    /// The slot is about to move: run the request again when [`View::frozen`] changes.
+    Frozen,
+    /// `WAIT`: reply when so many replicas have everything, or after the time.
+    Wait { replicas: u64, timeout_ms: u64 },
+    /// A `KV.*` command, which the member answers.
+    Admin(AdminRequest),
+    /// `SHUTDOWN`: no reply on success.
+    Shutdown,
+}
+
+/// State of a migration at its target, kept by the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Import {
+    Importing(SlotSet),
+    Owned(SlotSet),
+    Aborted,
+}
+
+/// State of a migration at its source, kept by the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Export {
+    /// The target has been asked to take the slots over; requests to them wait.
+    Frozen(SlotSet),
+    /// The target owns the slots.
+    Given(SlotSet),
+}
+
+pub struct Engine {
+    pub keyspace: Keyspace,
+    pub config: Config,
+    pub effects: Effects,
+    pub stats: Stats,
+    pub sessions: Sessions,
+    pub view: View,
+    pub commands: CommandTable,
+    /// Migrations of which this member is the target, by id.
+    pub imports: BTreeMap<String, Import>,
+    /// Migrations of which this member is the source and that are about to end, by id.
+    pub exports: BTreeMap<String, Export>,
+    /// Sessions to be closed (`CLIENT KILL`).
+    pub kills: Vec<SessionId>,
+    /// Of the operator and other members; without one everybody may use the `KV.*` commands.
+    pub system_password: Option<String>,
+    /// A transaction runs; its effects are made atomic when it ends.
+    pub in_transaction: bool,
+    watched: Watched,
+    random: Xoshiro256PlusPlus,
+}
+
+impl Engine {
+    pub fn new(seed: u64, config: Config) -> Self {
+        Self {
+            keyspace: Keyspace::new(seed),
+            config,
+            effects: Effects::default(),
+            stats: Stats::default(),
+            sessions: Sessions::default(),
+            view: View::default(),
+            commands: CommandTable::default(),
+            imports: BTreeMap::new(),
+            exports: BTreeMap::new(),
+            kills: Vec::new(),
+            system_password: None,
+            in_transaction: false,
+            watched: Watched::default(),
+            random: Xoshiro256PlusPlus::seed_from_u64(seed),
+        }
+    }
+
+    /// Whether a new session has to authenticate.
+    pub fn requires_password(&self) -> bool {
+        !self.config.requirepass.is_empty()
+    }
+
+    /// Removes all keys and logs it. Slots that a migration is bringing in are not this member's yet.
+    pub fn flush(&mut self) {
+        let mut slots = SlotSet::all();
+        for import in self.imports.values() {
+            if let Import::Importing(importing) = import {
+                slots.remove_all(importing);
+            }
+        }
+        let keyspace = &self.keyspace;
+        self.watched
+            .touch_all(|key| keyspace.find(&keyspace.hashed(key)).is_some());
+        let removed = self.keyspace.clear(&slots);
+        self.stats.changes += removed;
+        self.effects.push_keyspace(&[b"FLUSHALL"]);
+    }
+
+    pub fn random(&mut self) -> u64 {
+        self.random.next_u64()
+    }
+
+    /// Executes one request of a session and appends its reply to `out`. Effects are left in
+    /// [`Self::effects`]. `now_ms` is Unix time in milliseconds.
+    pub fn execute(
+        &mut self,
+        id: SessionId,
+        arguments: &[&[u8]],
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let Some(mut session) = self.sessions.take(id) else {
+            return Outcome::Close;
+        };
+        let start = out.len();
+        session.last_used_ms = now_ms;
+        let outcome = self.dispatch(&mut session, arguments, now_ms, out);
+        if out.get(start) == Some(&b'-') {
+            self.stats.count_error(&out[start + 1..]);
+        }
+        if session.discards_reply(&outcome) {
+            out.truncate(start);
+        }
+        self.sessions.put_back(id, session);
+        outcome
+    }
+
+    fn dispatch(
+        &mut self,
+        session: &mut Session,
+        arguments: &[&[u8]],
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let mut reply = ReplyWriter::new(out, session.protocol);
+        let Some(name) = arguments.first() else {
+            return Outcome::Replied;
+        };
+        let Some(command) = self.commands.find(arguments) else {
+            session.fail_transaction();
+            reply.error(&unknown_command(&self.commands, name, &arguments[1..]));
+            return Outcome::Replied;
+        };
+        session.last_command = command.name;
+        if let Err(refusal) = self.check(session, command, arguments, now_ms) {
+            if refusal == Refusal::Frozen {
+                return Outcome::Frozen;
+            }
+            session.fail_transaction();
+            self.stats.rejected_calls += 1;
+            reply.error(&refusal.to_string());
+            return Outcome::Replied;
+        }
+        if session.queues(command) {
+            session.queue(command, arguments);
+            reply.simple("QUEUED");
+            return Outcome::Replied;
+        }
+        self.run(command, session, arguments, now_ms, reply)
+    }
+
+    /// Runs a command that has passed all checks.
+    pub fn run(
+        &mut self,
+        command: &'static Command,
+        session: &mut Session,
+        arguments: &[&[u8]],
+        now_ms: u64,
+        reply: ReplyWriter,
+    ) -> Outcome {
+        self.stats.count_call(command.index);
+        let mut context = Context::new(self, session, command, now_ms, reply);
+        (command.run)(&mut context, arguments);
+        context.outcome
+    }
+
+    /// Everything that may stand against running a command, in Redis' order.
+    fn check(
+        &mut self,
+        session: &Session,
+        command: &'static Command,
+        arguments: &[&[u8]],
+        now_ms: u64,
+    ) -> Result<(), Refusal> {
+        if !command.accepts(arguments.len()) {
+            return Err(Refusal::Arity(command.full_name()));
+        }
+        if !session.authenticated && !command.has(flag::NO_AUTH) {
+            return Err(Refusal::NoAuth);
+        }
+        if command.has(flag::SYSTEM) && !session.system {
+            return Err(Refusal::NoPermission(command.full_name()));
+        }
+        self.view.check(session, command, arguments)?;
+        if command.has(flag::WRITE) && self.config.maxmemory_bytes > 0 {
+            self.make_room(now_ms);
+            if command.has(flag::DENY_OOM) && self.is_full() {
+                return Err(Refusal::OutOfMemory);
+            }
+        }
+        if command.has(flag::WRITE) && self.view.disk_error.is_some() {
+            return Err(Refusal::DiskError);
+        }
+        Ok(())
+    }
+
+    /// Bytes that count against `maxmemory`.
+    pub fn used_bytes(&self) -> u64 {
+        self.keyspace.bytes() + self.view.buffer_bytes
+    }
+
+    pub fn is_full(&self) -> bool {
+        let limit = self.config.maxmemory_bytes;
+        limit > 0 && self.used_bytes() > limit
+    }
+
+    /// Evicts until memory is within `maxmemory`, no key is left to evict, or a slice of work is done.
+    pub fn make_room(&mut self, now_ms: u64) {
+        if !self.view.may_expire() {
+            return;
+        }
+        for _ in 0..EVICTIONS_PER_COMMAND_MAX {
+            if !self.is_full() {
+                return;
+            }
+            let random = &mut self.random;
+            let victim = eviction::candidate(
+                &self.keyspace,
+                self.config.maxmemory_policy,
+                self.config.maxmemory_samples,
+                now_ms,
+                || random.next_u64(),
+            );
+            let Some(key) = victim else { return };
+            self.stats.evicted_keys += 1;
+            self.delete(&key);
+        }
+    }
+
+    /// Removes a key and logs it, as expiry and eviction do.
+    pub fn delete(&mut self, key: &[u8]) {
+        let hashed = self.keyspace.hashed(key);
+        if self.keyspace.remove(&hashed).is_some() {
+            self.touch(key);
+            self.effects.push(&hashed, &[b"DEL", key]);
+        }
+    }
+
+    /// Removes keys that have expired, going round the slots from `slot`; about `keys_max` of them.
+    /// Gives the slot to go on at. Only a primary expires: replicas are told by the log.
+    pub fn expire_some(&mut self, slot: u16, now_ms: u64, keys_max: usize) -> u16 {
+        if !self.view.may_expire() || self.keyspace.volatile_len() == 0 {
+            return slot;
+        }
+        let mut budget = keys_max;
+        for step in 0..protocol::slots::SLOT_COUNT {
+            let slot = (slot + step) % protocol::slots::SLOT_COUNT;
+            if !self.keyspace.may_expire(slot, now_ms) || !self.view.owns(slot) {
+                continue;
+            }
+            let expired = self.keyspace.expired_keys(slot, now_ms, budget);
+            self.stats.expired_keys += expired.len() as u64;
+            for key in &expired {
+                self.delete(key);
+            }
+            budget = budget.saturating_sub(expired.len().max(1));
+            if budget == 0 {
+                return slot;
+            }
+        }
+        slot
+    }
+
+    /// Says that a key changed: transactions that watch it will fail.
+    pub fn touch(&mut self, key: &[u8]) {
+        self.watched.touch(key);
+    }
+
+    /// Forgets a session.
+    pub fn close_session(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.take(id) {
+            self.watched.forget(session.id, &session.watching);
+            self.sessions.remove(id);
+        }
+    }
+}
+
+/// Most keys evicted before one command; the rest follows with the next one and in the background.
+const EVICTIONS_PER_COMMAND_MAX: usize = 128;
+
+fn unknown_command(commands: &CommandTable, name: &[u8], rest: &[&[u8]]) -> String {
+    let quoted = |bytes: &[u8], max: usize| {
+        String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned()
+    };
+    if commands.has_subcommands(name) {
+        let sub = rest.first().map(|sub| quoted(sub, 128)).unwrap_or_default();
+        let name = quoted(name, 128).to_ascii_uppercase();
+        return format!("ERR unknown subcommand '{sub}'. Try {name} HELP.");
+    }
+    let mut text = format!(
+        "ERR unknown command '{}', with args beginning with: ",
+        quoted(name, 128)
+    );
+    for argument in rest {
+        if text.len() >= 128 + 60 {
+            break;
+        }
+        text += &format!("'{}' ", quoted(argument, 128));
+    }
+    text
+}

@@ -1,0 +1,294 @@
+//! Configuration: the options of `CONFIG GET` and `CONFIG SET`, one row each.
+
+use super::view::Facts;
+use crate::keyspace::eviction::{POLICIES, Policy};
+use protocol::resp::BULK_BYTES_MAX;
+
+/// When the log is fsynced (`appendfsync`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fsync {
+    Always,
+    #[default]
+    EverySecond,
+    Never,
+}
+
+impl Fsync {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::EverySecond => "everysec",
+            Self::Never => "no",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Always, Self::EverySecond, Self::Never]
+            .into_iter()
+            .find(|fsync| fsync.name().eq_ignore_ascii_case(name))
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// 0 means no limit.
+    pub maxmemory_bytes: u64,
+    pub maxmemory_policy: Policy,
+    pub maxmemory_samples: u32,
+    pub maxclients: u32,
+    /// Idle connections are closed after so long; 0 means never.
+    pub timeout_seconds: u32,
+    pub tcp_keepalive_seconds: u32,
+    pub bulk_bytes_max: usize,
+    pub fsync: Fsync,
+    /// The log is rewritten when it exceeds the base by so many percent; 0 means never.
+    pub rewrite_percent: u32,
+    pub rewrite_bytes_min: u64,
+    /// Log kept in memory for replicas that reconnect.
+    pub backlog_bytes: u64,
+    /// Output a client may leave unread before it is disconnected.
+    pub output_bytes_max: u64,
+    /// Password of the default user; empty means none.
+    pub requirepass: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            maxmemory_bytes: 0,
+            maxmemory_policy: Policy::NoEviction,
+            maxmemory_samples: 5,
+            maxclients: 10_000,
+            timeout_seconds: 0,
+            tcp_keepalive_seconds: 300,
+            bulk_bytes_max: BULK_BYTES_MAX,
+            fsync: Fsync::EverySecond,
+            rewrite_percent: 100,
+            rewrite_bytes_min: 64 * 1024 * 1024,
+            backlog_bytes: 16 * 1024 * 1024,
+            output_bytes_max: 256 * 1024 * 1024,
+            requirepass: String::new(),
+        }
+    }
+}
+
+/// What an option's value may be; `Err` is the reason that `CONFIG SET` answers.
+type Set = fn(&mut Config, &str) -> Result<(), String>;
+
+/// One option.
+pub struct ConfigOption {
+    pub name: &'static str,
+    pub get: fn(&Config, &Facts) -> String,
+    /// `None` for what can only be set at the start.
+    pub set: Option<Set>,
+}
+
+const fn fixed(name: &'static str, get: fn(&Config, &Facts) -> String) -> ConfigOption {
+    ConfigOption {
+        name,
+        get,
+        set: None,
+    }
+}
+
+const fn settable(
+    name: &'static str,
+    get: fn(&Config, &Facts) -> String,
+    set: Set,
+) -> ConfigOption {
+    ConfigOption {
+        name,
+        get,
+        set: Some(set),
+    }
+}
+
+/// All options, by name.
+pub const OPTIONS: &[ConfigOption] = &[
+    fixed("appendonly", |_, facts| yes_no(facts.dir.is_some())),
+    settable(
+        "appendfsync",
+        |config, _| config.fsync.name().to_owned(),
+        |config, text| {
+            config.fsync = Fsync::parse(text)
+                .ok_or("argument(s) must be one of the following: always, everysec, no")?;
+            Ok(())
+        },
+    ),
+    settable(
+        "auto-aof-rewrite-min-size",
+        |c, _| c.rewrite_bytes_min.to_string(),
+        |config, text| {
+            config.rewrite_bytes_min = memory(text, 0, u64::MAX >> 1)?;
+            Ok(())
+        },
+    ),
+    settable(
+        "auto-aof-rewrite-percentage",
+        |c, _| c.rewrite_percent.to_string(),
+        |config, text| {
+            config.rewrite_percent = number(text, 0, 1_000_000)? as u32;
+            Ok(())
+        },
+    ),
+    fixed("bind", |_, facts| facts.bind.clone()),
+    fixed("cluster-enabled", |_, _| yes_no(false)),
+    fixed("databases", |_, _| "1".to_owned()),
+    fixed("dir", |_, facts| facts.dir.clone().unwrap_or_default()),
+    settable(
+        "maxclients",
+        |c, _| c.maxclients.to_string(),
+        |config, text| {
+            config.maxclients = number(text, 1, u64::from(u32::MAX))? as u32;
+            Ok(())
+        },
+    ),
+    settable(
+        "maxmemory",
+        |c, _| c.maxmemory_bytes.to_string(),
+        |config, text| {
+            config.maxmemory_bytes = memory(text, 0, u64::MAX >> 1)?;
+            Ok(())
+        },
+    ),
+    settable(
+        "maxmemory-policy",
+        |c, _| c.maxmemory_policy.name().to_owned(),
+        |config, text| {
+            config.maxmemory_policy = text.parse().map_err(|()| {
+                let names: Vec<&str> = POLICIES.iter().map(|(_, name)| *name).collect();
+                format!(
+                    "argument(s) must be one of the following: {}",
+                    names.join(", ")
+                )
+            })?;
+            Ok(())
+        },
+    ),
+    settable(
+        "maxmemory-samples",
+        |c, _| c.maxmemory_samples.to_string(),
+        |config, text| {
+            config.maxmemory_samples = number(text, 1, 64)? as u32;
+            Ok(())
+        },
+    ),
+    fixed("port", |_, facts| facts.port.to_string()),
+    settable(
+        "proto-max-bulk-len",
+        |c, _| c.bulk_bytes_max.to_string(),
+        |config, text| {
+            config.bulk_bytes_max = memory(text, 1024 * 1024, BULK_BYTES_MAX as u64)? as usize;
+            Ok(())
+        },
+    ),
+    settable(
+        "repl-backlog-size",
+        |c, _| c.backlog_bytes.to_string(),
+        |config, text| {
+            config.backlog_bytes = memory(text, 16 * 1024, 1 << 36)?;
+            Ok(())
+        },
+    ),
+    settable(
+        "requirepass",
+        |c, _| c.requirepass.clone(),
+        |config, text| {
+            text.clone_into(&mut config.requirepass);
+            Ok(())
+        },
+    ),
+    fixed("save", |_, _| String::new()),
+    settable(
+        "tcp-keepalive",
+        |c, _| c.tcp_keepalive_seconds.to_string(),
+        |config, text| {
+            config.tcp_keepalive_seconds = number(text, 0, 1 << 31)? as u32;
+            Ok(())
+        },
+    ),
+    settable(
+        "timeout",
+        |c, _| c.timeout_seconds.to_string(),
+        |config, text| {
+            config.timeout_seconds = number(text, 0, 1 << 31)? as u32;
+            Ok(())
+        },
+    ),
+];
+
+/// The option of a name, in any case.
+pub fn find(name: &str) -> Option<&'static ConfigOption> {
+    OPTIONS
+        .iter()
+        .find(|option| option.name.eq_ignore_ascii_case(name))
+}
+
+fn yes_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
+fn number(text: &str, min: u64, max: u64) -> Result<u64, String> {
+    let parsed: i64 = text
+        .parse()
+        .map_err(|_| "argument couldn't be parsed into an integer".to_owned())?;
+    let value = u64::try_from(parsed)
+        .ok()
+        .filter(|value| (min..=max).contains(value));
+    value.ok_or_else(|| format!("argument must be between {min} and {max} inclusive"))
+}
+
+/// A size in bytes with one of Redis' units: `1gb` is 2^30, `1g` is 10^9.
+pub fn memory(text: &str, min: u64, max: u64) -> Result<u64, String> {
+    let wrong = || "argument must be a memory value".to_owned();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" => 1000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    let value: u64 = digits.parse().map_err(|_| wrong())?;
+    let bytes = value.checked_mul(unit).ok_or_else(wrong)?;
+    if !(min..=max).contains(&bytes) {
+        return Err(format!(
+            "argument must be between {min} and {max} inclusive"
+        ));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_settable_option_reads_back_what_was_set() {
+        let facts = Facts::default();
+        for option in OPTIONS {
+            let Some(set) = option.set else { continue };
+            let mut config = Config::default();
+            let value = match option.name {
+                "appendfsync" => "always",
+                "maxmemory-policy" => "allkeys-lfu",
+                "maxmemory-samples" => "10",
+                "proto-max-bulk-len" | "repl-backlog-size" => "2097152",
+                _ => "77777",
+            };
+            assert_eq!(set(&mut config, value), Ok(()), "{}", option.name);
+            assert_eq!((option.get)(&config, &facts), value, "{}", option.name);
+        }
+    }
+
+    #[test]
+    fn sizes_have_the_units_of_redis() {
+        assert_eq!(memory("1kb", 0, 1 << 40), Ok(1024));
+        assert_eq!(memory("2G", 0, 1 << 40), Ok(2_000_000_000));
+        assert!(memory("1tb", 0, 1 << 40).is_err());
+        assert!(memory("-1", 0, 1 << 40).is_err());
+    }
+}

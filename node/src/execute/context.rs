@@ -1,0 +1,228 @@
+//! What a command function sees: its session, its reply, the keys, and the log of effects.
+
+use super::session::{Session, Transaction};
+use super::view::Refusal;
+use super::watch::WatchedKey;
+use super::{Engine, Outcome};
+use crate::commands::Command;
+use crate::keyspace::entry::{Entry, Value};
+use crate::keyspace::{HashedKey, eviction};
+use protocol::resp::{ReplyWriter, parse_i64};
+use std::borrow::Cow;
+
+/// The error for a key of another type.
+pub const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+
+pub const NOT_INTEGER: &str = "ERR value is not an integer or out of range";
+
+pub const SYNTAX: &str = "ERR syntax error";
+
+/// An error reply.
+pub type Failure = Cow<'static, str>;
+
+pub struct Context<'a> {
+    pub engine: &'a mut Engine,
+    pub session: &'a mut Session,
+    pub command: &'static Command,
+    /// Unix time in milliseconds.
+    pub now_ms: u64,
+    pub reply: ReplyWriter<'a>,
+    pub outcome: Outcome,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        engine: &'a mut Engine,
+        session: &'a mut Session,
+        command: &'static Command,
+        now_ms: u64,
+        reply: ReplyWriter<'a>,
+    ) -> Self {
+        Self {
+            engine,
+            session,
+            command,
+            now_ms,
+            reply,
+            outcome: Outcome::Replied,
+        }
+    }
+
+    pub fn hashed<'k>(&self, key: &'k [u8]) -> HashedKey<'k> {
+        self.engine.keyspace.hashed(key)
+    }
+
+    /// The live entry of a key. A primary removes an expired one on the way; elsewhere it is hidden.
+    pub fn lookup(&mut self, key: &HashedKey) -> Option<&Entry> {
+        self.drop_if_expired(key);
+        let policy = self.engine.config.maxmemory_policy;
+        let lfu_random = if policy.is_lfu() {
+            self.engine.random()
+        } else {
+            0
+        };
+        let now_ms = self.now_ms;
+        let Some(entry) = self
+            .engine
+            .keyspace
+            .find_mut(key)
+            .filter(|e| !e.is_expired(now_ms))
+        else {
+            self.engine.stats.keyspace_misses += 1;
+            return None;
+        };
+        entry.access = eviction::next_access(policy, entry.access, now_ms, lfu_random);
+        self.engine.stats.keyspace_hits += 1;
+        Some(entry)
+    }
+
+    /// Like [`lookup`](Self::lookup), but counts neither as a use nor as a hit.
+    pub fn peek(&mut self, key: &HashedKey) -> Option<&Entry> {
+        self.drop_if_expired(key);
+        let now_ms = self.now_ms;
+        self.engine
+            .keyspace
+            .find(key)
+            .filter(|entry| !entry.is_expired(now_ms))
+    }
+
+    fn drop_if_expired(&mut self, key: &HashedKey) {
+        if !self.engine.view.may_expire() {
+            return;
+        }
+        let now_ms = self.now_ms;
+        if self
+            .engine
+            .keyspace
+            .find(key)
+            .is_some_and(|entry| entry.is_expired(now_ms))
+        {
+            self.engine.stats.expired_keys += 1;
+            self.engine.delete(key.bytes);
+        }
+    }
+
+    /// The bytes of a string key, or the error for another type.
+    pub fn lookup_string(&mut self, key: &HashedKey) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(entry) = self.lookup(key) else {
+            return Ok(None);
+        };
+        match entry.value() {
+            Value::Integer(_) | Value::Bytes(_) => Ok(Some(entry.string(&mut Vec::new()).to_vec())),
+        }
+    }
+
+    /// Puts a value under a key, logs it as `SET`, and wakes those who watch.
+    pub fn put_string(&mut self, key: &HashedKey, value: &[u8], expires_at_ms: Option<u64>) {
+        let access = eviction::first_access(self.engine.config.maxmemory_policy, self.now_ms);
+        self.engine
+            .keyspace
+            .insert(key, Value::string(value), expires_at_ms, access);
+        match expires_at_ms {
+            None => self.changed(key, &[b"SET", key.bytes, value]),
+            Some(at) => {
+                let at = at.to_string();
+                self.changed(key, &[b"SET", key.bytes, value, b"PXAT", at.as_bytes()]);
+            }
+        }
+    }
+
+    /// Removes a key and logs it.
+    pub fn remove(&mut self, key: &HashedKey) -> Option<Box<Entry>> {
+        let entry = self.engine.keyspace.remove(key)?;
+        self.changed(key, &[b"DEL", key.bytes]);
+        Some(entry)
+    }
+
+    /// Logs what happened to a key.
+    pub fn changed(&mut self, key: &HashedKey, effect: &[&[u8]]) {
+        self.engine.stats.changes += 1;
+        self.engine.touch(key.bytes);
+        self.engine.effects.push(key, effect);
+    }
+
+    /// Makes the effects from number `from` on replay whole or not at all.
+    pub fn make_atomic(&mut self, from: usize) {
+        if !self.engine.in_transaction {
+            self.engine.effects.make_atomic(from);
+        }
+    }
+
+    /// Watches a key for the session's next transaction.
+    pub fn watch(&mut self, key: &[u8]) {
+        if self
+            .session
+            .watching
+            .iter()
+            .any(|watched| *watched.key == *key)
+        {
+            return;
+        }
+        let hashed = self.engine.keyspace.hashed(key);
+        let now_ms = self.now_ms;
+        let was_expired = self
+            .engine
+            .keyspace
+            .find(&hashed)
+            .is_some_and(|e| e.is_expired(now_ms));
+        self.session.watching.push(WatchedKey {
+            key: key.into(),
+            was_expired,
+        });
+        self.engine.watched.watch(self.session.id, key);
+    }
+
+    /// Whether a watched key was changed, or has expired, since it was watched.
+    pub fn watched_have_changed(&self) -> bool {
+        let expired_since = |watched: &WatchedKey| {
+            let hashed = self.engine.keyspace.hashed(&watched.key);
+            let entry = self.engine.keyspace.find(&hashed);
+            !watched.was_expired && entry.is_some_and(|entry| entry.is_expired(self.now_ms))
+        };
+        self.engine.watched.is_dirty(self.session.id)
+            || self.session.watching.iter().any(expired_since)
+    }
+
+    pub fn forget_watched(&mut self) {
+        self.engine
+            .watched
+            .forget(self.session.id, &self.session.watching);
+        self.session.watching.clear();
+    }
+
+    pub fn discard_transaction(&mut self) {
+        self.session.transaction = None;
+        self.forget_watched();
+    }
+
+    /// Checks the commands of a transaction again, now that they are to run.
+    pub fn recheck(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
+        for (command, arguments) in &transaction.commands {
+            let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+            self.engine
+                .check(self.session, command, &arguments, self.now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Replies with an error if there is one.
+    pub fn answer(&mut self, result: Result<(), Failure>) {
+        if let Err(text) = result {
+            self.reply.error(&text);
+        }
+    }
+
+    /// The error for an expiry that cannot be.
+    pub fn invalid_expiry(&self) -> Failure {
+        format!(
+            "ERR invalid expire time in '{}' command",
+            self.command.full_name()
+        )
+        .into()
+    }
+}
+
+/// An argument that must be an integer.
+pub fn integer(argument: &[u8]) -> Result<i64, Failure> {
+    parse_i64(argument).ok_or(Cow::Borrowed(NOT_INTEGER))
+}

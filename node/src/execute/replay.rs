@@ -1,0 +1,111 @@
+//! Replay: the same commands, from the log, a stream or a migration, without checks and replies.
+
+use super::session::Session;
+use super::{Context, Engine, Export, Import};
+use protocol::resp::{Protocol, ReplyWriter, RequestError, RequestLimits, RequestReader};
+use protocol::slots::SlotSet;
+use thiserror::Error;
+
+/// Why effects could not be replayed: the log was not written by this program, or is damaged.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    #[error("effects are not RESP: {0}")]
+    Malformed(#[from] RequestError),
+    #[error("effects end in the middle of a command")]
+    Truncated,
+    #[error("effect {0} is not known to this version")]
+    Unknown(String),
+    #[error("effect {command} failed: {error}")]
+    Failed { command: String, error: String },
+}
+
+impl Engine {
+    /// Executes effects; [`Self::effects`] gets the same effects again, for a target of a migration
+    /// to log. Gives how many there were.
+    pub fn replay(&mut self, effects: &[u8]) -> Result<u64, ReplayError> {
+        let mut reader = RequestReader::default();
+        let mut session = Session::for_replay();
+        let mut count = 0;
+        while reader.consumed() < effects.len() {
+            if !reader.read(effects, RequestLimits::default())? {
+                return Err(ReplayError::Truncated);
+            }
+            let arguments: Vec<&[u8]> = reader.arguments(effects).collect();
+            self.replay_one(&mut session, &arguments)?;
+            count += 1;
+            reader.start_next(reader.consumed());
+        }
+        Ok(count)
+    }
+
+    fn replay_one(
+        &mut self,
+        session: &mut Session,
+        arguments: &[&[u8]],
+    ) -> Result<(), ReplayError> {
+        let name = || String::from_utf8_lossy(arguments.first().unwrap_or(&&b""[..])).into_owned();
+        if matches!(arguments, [b"MULTI"] | [b"EXEC"]) || self.replay_ownership(arguments) {
+            return Ok(());
+        }
+        let command = self
+            .commands
+            .find(arguments)
+            .ok_or_else(|| ReplayError::Unknown(name()))?;
+        let mut out = Vec::new();
+        let reply = ReplyWriter::new(&mut out, Protocol::Resp2);
+        // Time zero: nothing is expired while effects are replayed.
+        let mut context = Context::new(self, session, command, 0, reply);
+        (command.run)(&mut context, arguments);
+        if out.first() == Some(&b'-') {
+            let error = String::from_utf8_lossy(&out).trim().to_owned();
+            return Err(ReplayError::Failed {
+                command: name(),
+                error,
+            });
+        }
+        Ok(())
+    }
+
+    /// Executes and logs an effect on who owns slots; see `migrate`.
+    pub fn change_ownership(&mut self, arguments: &[&[u8]]) {
+        if self.replay_ownership(arguments) {
+            self.effects.push_keyspace(arguments);
+        }
+    }
+
+    /// The effects of migrations; `false` when the arguments are another command.
+    fn replay_ownership(&mut self, arguments: &[&[u8]]) -> bool {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let slots = |bytes: &[u8]| text(bytes).parse::<SlotSet>().unwrap_or_default();
+        match arguments {
+            [b"KV.IMPORTING", id, set] => {
+                self.keyspace.clear(&slots(set));
+                self.imports.insert(text(id), Import::Importing(slots(set)));
+            }
+            [b"KV.OWN", id, set] => {
+                self.imports.insert(text(id), Import::Owned(slots(set)));
+            }
+            [b"KV.ABORT", id, set] => {
+                self.keyspace.clear(&slots(set));
+                self.imports.insert(text(id), Import::Aborted);
+            }
+            [b"KV.FREEZE", id, set] => {
+                self.exports.insert(text(id), Export::Frozen(slots(set)));
+            }
+            [b"KV.THAW", id] => {
+                self.exports.remove(&text(id));
+            }
+            [b"KV.GIVEN", id, set] => {
+                self.keyspace.clear(&slots(set));
+                self.exports.insert(text(id), Export::Given(slots(set)));
+            }
+            [b"KV.FORGET", id] => {
+                self.imports.remove(&text(id));
+                self.exports.remove(&text(id));
+            }
+            _ => return false,
+        }
+        self.view.refresh(&self.imports, &self.exports);
+        true
+    }
+}

@@ -1,0 +1,222 @@
+//! Sessions: what the engine knows of each connected client.
+
+use super::Outcome;
+use super::watch::WatchedKey;
+use crate::commands::{Command, flag};
+use protocol::resp::Protocol;
+
+/// Handle of a session in [`Sessions`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SessionId(usize);
+
+/// `CLIENT REPLY`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    #[default]
+    On,
+    Off,
+    /// No reply to the next command.
+    SkipNext,
+    /// No reply to this command.
+    Skip,
+}
+
+/// A transaction that `MULTI` has begun.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    pub commands: Vec<(&'static Command, Vec<Vec<u8>>)>,
+    pub bytes: usize,
+    /// A command could not be queued: `EXEC` will refuse.
+    pub failed: bool,
+}
+
+#[derive(Debug)]
+pub struct Session {
+    /// `CLIENT ID`; grows for ever.
+    pub id: u64,
+    pub address: String,
+    pub local_address: String,
+    pub name: String,
+    pub library_name: String,
+    pub library_version: String,
+    pub protocol: Protocol,
+    pub authenticated: bool,
+    /// May use the `KV.*` commands.
+    pub system: bool,
+    pub transaction: Option<Transaction>,
+    pub watching: Vec<WatchedKey>,
+    pub read_only: bool,
+    pub no_evict: bool,
+    pub reply_mode: ReplyMode,
+    pub created_ms: u64,
+    pub last_used_ms: u64,
+    pub last_command: &'static str,
+}
+
+impl Session {
+    pub fn new(id: u64, address: String, local_address: String, now_ms: u64) -> Self {
+        Self {
+            id,
+            address,
+            local_address,
+            name: String::new(),
+            library_name: String::new(),
+            library_version: String::new(),
+            protocol: Protocol::Resp2,
+            authenticated: false,
+            system: false,
+            transaction: None,
+            watching: Vec::new(),
+            read_only: false,
+            no_evict: false,
+            reply_mode: ReplyMode::On,
+            created_ms: now_ms,
+            last_used_ms: now_ms,
+            last_command: "NULL",
+        }
+    }
+
+    /// The session in whose name effects are replayed.
+    pub fn for_replay() -> Self {
+        let mut session = Self::new(0, String::new(), String::new(), 0);
+        session.authenticated = true;
+        session.system = true;
+        session
+    }
+
+    /// Whether the transaction of this session takes the command in instead of running it.
+    pub(super) fn queues(&self, command: &Command) -> bool {
+        self.transaction.is_some() && !command.has(flag::IN_MULTI_AT_ONCE)
+    }
+
+    pub(super) fn queue(&mut self, command: &'static Command, arguments: &[&[u8]]) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.bytes += arguments
+                .iter()
+                .map(|argument| argument.len() + 24)
+                .sum::<usize>();
+            let owned = arguments.iter().map(|argument| argument.to_vec()).collect();
+            transaction.commands.push((command, owned));
+        }
+    }
+
+    pub(super) fn fail_transaction(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.failed = true;
+        }
+    }
+
+    /// Whether the reply to the command just run is not sent; moves the mode on.
+    pub(super) fn discards_reply(&mut self, outcome: &Outcome) -> bool {
+        if *outcome == Outcome::Frozen {
+            return false;
+        }
+        match self.reply_mode {
+            ReplyMode::On => false,
+            ReplyMode::Off => true,
+            ReplyMode::SkipNext => {
+                self.reply_mode = ReplyMode::Skip;
+                true
+            }
+            ReplyMode::Skip => {
+                self.reply_mode = ReplyMode::On;
+                true
+            }
+        }
+    }
+
+    /// The line of `CLIENT LIST`.
+    pub fn describe(&self, now_ms: u64) -> String {
+        let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
+        let queued = self.transaction.as_ref();
+        let multi = queued.map_or(-1, |transaction| transaction.commands.len() as i64);
+        let mut flags = String::new();
+        flags.push_str(if self.transaction.is_some() { "x" } else { "" });
+        flags.push_str(if self.read_only { "r" } else { "" });
+        flags.push_str(if self.no_evict { "e" } else { "" });
+        flags.push_str(if flags.is_empty() { "N" } else { "" });
+        format!(
+            "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={flags} db=0 sub=0 psub=0 ssub=0 \
+             multi={multi} watch={} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll=0 \
+             omem=0 tot-mem=0 events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+            self.id,
+            self.address,
+            self.local_address,
+            self.name,
+            seconds(self.created_ms),
+            seconds(self.last_used_ms),
+            self.watching.len(),
+            queued.map_or(0, |transaction| transaction.bytes),
+            self.last_command,
+            if self.system {
+                protocol::admin::SYSTEM_USER
+            } else {
+                "default"
+            },
+            if self.protocol == Protocol::Resp3 {
+                3
+            } else {
+                2
+            },
+            self.library_name,
+            self.library_version,
+        )
+    }
+}
+
+/// All sessions.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    slots: Vec<Option<Box<Session>>>,
+    free: Vec<usize>,
+    opened: u64,
+}
+
+impl Sessions {
+    /// Adds a session; `make` gets its client id.
+    pub fn open(&mut self, make: impl FnOnce(u64) -> Session) -> SessionId {
+        self.opened += 1;
+        let session = Some(Box::new(make(self.opened)));
+        if let Some(index) = self.free.pop() {
+            self.slots[index] = session;
+            return SessionId(index);
+        }
+        self.slots.push(session);
+        SessionId(self.slots.len() - 1)
+    }
+
+    pub fn get(&self, id: SessionId) -> Option<&Session> {
+        self.slots.get(id.0)?.as_deref()
+    }
+
+    pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.slots.get_mut(id.0)?.as_deref_mut()
+    }
+
+    pub(super) fn take(&mut self, id: SessionId) -> Option<Box<Session>> {
+        self.slots.get_mut(id.0)?.take()
+    }
+
+    pub(super) fn put_back(&mut self, id: SessionId, session: Box<Session>) {
+        self.slots[id.0] = Some(session);
+    }
+
+    pub(super) fn remove(&mut self, id: SessionId) {
+        self.slots[id.0] = None;
+        self.free.push(id.0);
+    }
+
+    /// Sessions with their handles; the one that is running a command is not among them.
+    pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        let filled = self.slots.iter().enumerate();
+        filled.filter_map(|(index, session)| Some((SessionId(index), session.as_deref()?)))
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

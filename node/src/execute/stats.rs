@@ -1,0 +1,67 @@
+//! Counters that `INFO` and the metrics show.
+
+use std::collections::BTreeMap;
+
+#[derive(Debug, Default)]
+pub struct Stats {
+    pub connections_received: u64,
+    pub rejected_connections: u64,
+    pub commands_processed: u64,
+    pub rejected_calls: u64,
+    pub expired_keys: u64,
+    pub evicted_keys: u64,
+    pub keyspace_hits: u64,
+    pub keyspace_misses: u64,
+    pub error_replies: u64,
+    /// Changes to keys since the start.
+    pub changes: u64,
+    pub net_input_bytes: u64,
+    pub net_output_bytes: u64,
+    pub full_syncs: u64,
+    pub partial_syncs_accepted: u64,
+    pub partial_syncs_refused: u64,
+    /// Calls by the command's index in the table.
+    calls: Vec<u64>,
+    /// Error replies by their code.
+    errors: BTreeMap<String, u64>,
+}
+
+/// Most error codes counted apart; clients can invent codes no faster than commands answer them.
+const ERROR_CODES_MAX: usize = 128;
+
+/// Longest error code.
+const ERROR_CODE_BYTES_MAX: usize = 32;
+
+impl Stats {
+    pub fn count_call(&mut self, command: usize) {
+        self.commands_processed += 1;
+        if self.calls.len() <= command {
+            self.calls.resize(command + 1, 0);
+        }
+        self.calls[command] += 1;
+    }
+
+    /// Calls of a command, by its index.
+    pub fn calls(&self, command: usize) -> u64 {
+        self.calls.get(command).copied().unwrap_or(0)
+    }
+
+    /// Counts an error reply; `text` begins with its code.
+    pub fn count_error(&mut self, text: &[u8]) {
+        self.error_replies += 1;
+        let code = text
+            .split(|byte| !byte.is_ascii_alphanumeric())
+            .next()
+            .unwrap_or_default();
+        let code = String::from_utf8_lossy(&code[..code.len().min(ERROR_CODE_BYTES_MAX)]);
+        if self.errors.len() < ERROR_CODES_MAX || self.errors.contains_key(code.as_ref()) {
+            *self.errors.entry(code.into_owned()).or_default() += 1;
+        }
+    }
+
+    pub fn errors(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.errors
+            .iter()
+            .map(|(code, count)| (code.as_str(), *count))
+    }
+}

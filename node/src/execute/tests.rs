@@ -1,0 +1,370 @@
+//! Commands as clients see them: a request, its reply, and that its effects replay to the same state.
+
+use super::config::Config;
+use super::session::{Session, SessionId};
+use super::{Engine, Outcome};
+use protocol::status::Role;
+
+/// An engine with one session and a hand-set clock.
+struct Bench {
+    engine: Engine,
+    session: SessionId,
+    now_ms: u64,
+    log: Vec<u8>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut engine = Engine::new(42, Config::default());
+        engine.view.role = Role::Standalone;
+        let session = engine.sessions.open(|id| {
+            let mut session = Session::new(id, "127.0.0.1:1".to_owned(), String::new(), 0);
+            session.authenticated = true;
+            session
+        });
+        Self {
+            engine,
+            session,
+            now_ms: 1_000_000,
+            log: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, request: &str) -> String {
+        self.run_as(self.session, request)
+    }
+
+    fn run_as(&mut self, session: SessionId, request: &str) -> String {
+        let words: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
+        let mut out = Vec::new();
+        let outcome = self.engine.execute(session, &words, self.now_ms, &mut out);
+        assert!(
+            matches!(outcome, Outcome::Replied | Outcome::Close),
+            "{request}: {outcome:?}"
+        );
+        self.log.extend_from_slice(self.engine.effects.bytes());
+        self.engine.effects.clear();
+        String::from_utf8(out)
+            .unwrap()
+            .replace("\r\n", " ")
+            .trim()
+            .to_owned()
+    }
+
+    /// Runs a script: requests and, after `>`, what is answered. Then replays the effects.
+    fn check(mut self, script: &str) {
+        let mut request = "";
+        for line in script
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+        {
+            match line.strip_prefix("> ") {
+                None if line.starts_with('+') => self.now_ms += line[1..].parse::<u64>().unwrap(),
+                None => {
+                    request = line;
+                }
+                Some(expect) => assert_eq!(self.run(request), expect, "{request}"),
+            }
+        }
+        let mut replica = Engine::new(1, Config::default());
+        replica.replay(&self.log).unwrap();
+        assert_eq!(
+            replica.keyspace.digest(),
+            self.engine.keyspace.digest(),
+            "replayed effects"
+        );
+        replica.effects.clear();
+    }
+}
+
+#[test]
+fn set_follows_its_options() {
+    Bench::new().check(
+        "SET a 1 NX
+         > +OK
+         SET a 2 NX
+         > $-1
+         SET a 2 XX GET
+         > $1 1
+         SET a 3 EX 10 KEEPTTL
+         > -ERR syntax error
+         SET a 3 EX 0
+         > -ERR invalid expire time in 'set' command
+         SET a 3 EX x
+         > -ERR value is not an integer or out of range
+         SET a 3 EX 9223372036854775807
+         > -ERR invalid expire time in 'set' command
+         SET a 3 PX 1500
+         > +OK
+         PTTL a
+         > :1500
+         SET a 4 KEEPTTL
+         > +OK
+         PTTL a
+         > :1500
+         +1500
+         GET a
+         > $-1
+         EXISTS a
+         > :0",
+    );
+}
+
+#[test]
+fn strings_are_changed_in_place() {
+    Bench::new().check(
+        "APPEND s ab
+         > :2
+         APPEND s cd
+         > :4
+         SETRANGE s 6 x
+         > :7
+         STRLEN s
+         > :7
+         GETRANGE s 0 3
+         > $4 abcd
+         SETRANGE s -1 x
+         > -ERR offset is out of range
+         SET n 10
+         > +OK
+         APPEND n 5
+         > :3
+         INCR n
+         > -ERR value is not an integer or out of range
+         DEL s n missing
+         > :2",
+    );
+}
+
+#[test]
+fn numbers_count_and_overflow_is_refused() {
+    Bench::new().check(
+        "INCR n
+         > :1
+         INCRBY n 9223372036854775807
+         > -ERR increment or decrement would overflow
+         DECRBY n -9223372036854775808
+         > -ERR decrement would overflow
+         DECRBY n 3
+         > :-2
+         INCRBYFLOAT n 0.5
+         > $4 -1.5
+         INCR n
+         > -ERR value is not an integer or out of range",
+    );
+}
+
+#[test]
+fn many_keys_are_set_at_once() {
+    Bench::new().check(
+        "MSET a 1 b 2
+         > +OK
+         MSETNX b 3 c 4
+         > :0
+         MGET a b c
+         > *3 $1 1 $1 2 $-1
+         MSET a
+         > -ERR wrong number of arguments for 'mset' command
+         MSET a 1 b
+         > -ERR wrong number of arguments for 'mset' command
+         RENAME a z
+         > +OK
+         RENAME a z
+         > -ERR no such key
+         RENAMENX z b
+         > :0
+         TYPE z
+         > +string
+         FLUSHALL
+         > +OK
+         DBSIZE
+         > :0",
+    );
+}
+
+#[test]
+fn expiry_follows_its_conditions() {
+    Bench::new().check(
+        "SET a 1
+         > +OK
+         EXPIRE a 100 XX
+         > :0
+         EXPIRE a 100 NX
+         > :1
+         EXPIRE a 50 GT
+         > :0
+         EXPIRE a 50 LT
+         > :1
+         TTL a
+         > :50
+         EXPIRE a 10 NX GT
+         > -ERR NX and XX, GT or LT options at the same time are not compatible
+         EXPIRE a 10 BAD
+         > -ERR Unsupported option BAD
+         PERSIST a
+         > :1
+         TTL a
+         > :-1
+         TTL missing
+         > :-2
+         PEXPIRETIME a
+         > :-1
+         GETEX a PX 5
+         > $1 1
+         +5
+         GET a
+         > $-1
+         SET b 1
+         > +OK
+         EXPIRE b -1
+         > :1
+         EXISTS b
+         > :0
+         EXPIRE b 9223372036854775807
+         > -ERR invalid expire time in 'expire' command",
+    );
+}
+
+#[test]
+fn transactions_run_whole_or_not_at_all() {
+    Bench::new().check(
+        "EXEC
+         > -ERR EXEC without MULTI
+         MULTI
+         > +OK
+         MULTI
+         > -ERR MULTI calls can not be nested
+         SET a 1
+         > +QUEUED
+         INCR a
+         > +QUEUED
+         EXEC
+         > *2 +OK :2
+         MULTI
+         > +OK
+         NOPE
+         > -ERR unknown command 'NOPE', with args beginning with:
+         EXEC
+         > -EXECABORT Transaction discarded because of previous errors.
+         WATCH a
+         > +OK
+         SET a 9
+         > +OK
+         MULTI
+         > +OK
+         GET a
+         > +QUEUED
+         EXEC
+         > *-1
+         GET a
+         > $1 9",
+    );
+}
+
+#[test]
+fn another_client_spoils_a_watched_key() {
+    let mut bench = Bench::new();
+    let other = bench.engine.sessions.open(|id| {
+        let mut session = Session::new(id, "127.0.0.1:2".to_owned(), String::new(), 0);
+        session.authenticated = true;
+        session
+    });
+    bench.run("WATCH a");
+    bench.run_as(other, "SET a 1");
+    bench.run("MULTI");
+    bench.run("SET a 2");
+    assert_eq!(bench.run("EXEC"), "*-1");
+    assert_eq!(bench.run("GET a"), "$1 1");
+}
+
+#[test]
+fn connections_are_described_and_named() {
+    Bench::new().check(
+        "CLIENT SETNAME a\tb
+         > -ERR Client names cannot contain spaces, newlines or special characters.
+         CLIENT SETNAME me
+         > +OK
+         CLIENT GETNAME
+         > $2 me
+         CLIENT NOPE
+         > -ERR unknown subcommand 'NOPE'. Try CLIENT HELP.
+         SELECT 1
+         > -ERR DB index is out of range
+         CLUSTER SLOTS
+         > -ERR This instance has cluster support disabled
+         HELLO 4
+         > -NOPROTO unsupported protocol version
+         AUTH x
+         > -ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?
+         CONFIG SET maxmemory-policy bad
+         > -ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction
+         LCS a b
+         > $0",
+    );
+}
+
+#[test]
+fn full_memory_evicts_or_refuses() {
+    let mut bench = Bench::new();
+    bench.run("CONFIG SET maxmemory 20000");
+    let mut refused = 0;
+    for number in 0..200 {
+        refused += u32::from(
+            bench
+                .run(&format!("SET key:{number} {}", "x".repeat(100)))
+                .starts_with("-OOM"),
+        );
+    }
+    assert!(refused > 50, "{refused}");
+    bench.run("CONFIG SET maxmemory-policy allkeys-lru");
+    for number in 0..200 {
+        assert_eq!(
+            bench.run(&format!("SET other:{number} {}", "x".repeat(100))),
+            "+OK"
+        );
+    }
+    assert!(bench.engine.stats.evicted_keys > 100);
+    assert!(bench.engine.keyspace.bytes() < 20_500);
+}
+
+#[test]
+fn expired_keys_go_without_being_asked_for() {
+    let mut bench = Bench::new();
+    for number in 0..500 {
+        bench.run(&format!(
+            "SET key:{number} v PX {}",
+            10 + number % 2 * 100_000
+        ));
+    }
+    bench.now_ms += 50;
+    let mut slot = 0;
+    for _ in 0..100 {
+        slot = bench.engine.expire_some(slot, bench.now_ms, 20);
+    }
+    assert_eq!(bench.engine.keyspace.len(), 250);
+}
+
+#[test]
+fn scan_sees_every_key_and_filters() {
+    let mut bench = Bench::new();
+    for number in 0..100 {
+        bench.run(&format!("SET key:{number} v"));
+    }
+    let mut cursor = "0".to_owned();
+    let mut count = 0;
+    loop {
+        let reply = bench.run(&format!("SCAN {cursor} MATCH key:* COUNT 7"));
+        let mut words = reply
+            .split(' ')
+            .filter(|word| !word.starts_with(['*', '$']));
+        words.next().unwrap().clone_into(&mut cursor);
+        count += words.count();
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert_eq!(count, 100);
+    assert_eq!(bench.run("SCAN x"), "-ERR invalid cursor");
+    assert!(bench.run("KEYS key:1?").starts_with("*10"));
+}

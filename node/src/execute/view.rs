@@ -1,0 +1,266 @@
+//! What the engine knows of the world outside: its role, the topology, who owns which slot, and facts
+//! of the process that `INFO` shows. The member sets it; the engine only reads it.
+
+use super::session::Session;
+use super::{Export, Import};
+use crate::commands::{Command, flag};
+use protocol::slots::{SLOT_COUNT, SlotSet, slot_of};
+use protocol::status::{Follower, Link, Role};
+use protocol::topology::{Shard, Topology};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why a command is not run. The text is the error reply.
+#[derive(Debug, Error, PartialEq, Eq, Clone)]
+pub enum Refusal {
+    #[error("ERR wrong number of arguments for '{0}' command")]
+    Arity(String),
+    #[error("NOAUTH Authentication required.")]
+    NoAuth,
+    #[error("NOPERM User default has no permissions to run the '{0}' command")]
+    NoPermission(String),
+    #[error("LOADING Redis is loading the dataset in memory")]
+    Loading,
+    #[error("CROSSSLOT Keys in request don't hash to the same slot")]
+    CrossSlot,
+    #[error("MOVED {slot} {address}")]
+    Moved { slot: u16, address: String },
+    #[error("CLUSTERDOWN Hash slot not served")]
+    SlotNotServed,
+    #[error("CLUSTERDOWN The cluster is down")]
+    ClusterDown,
+    #[error("READONLY You can't write against a read only replica.")]
+    ReadOnly,
+    #[error("OOM command not allowed when used memory > 'maxmemory'.")]
+    OutOfMemory,
+    #[error("MISCONF Errors writing to the AOF file; writes are refused until the disk recovers")]
+    DiskError,
+    /// Not an error: the command has to wait.
+    #[error("TRYAGAIN The slot is being handed over")]
+    Frozen,
+}
+
+/// Marks a slot without owner.
+const NOBODY: u16 = u16::MAX;
+
+/// The topology as seen by one member.
+#[derive(Debug)]
+pub struct ClusterView {
+    pub topology: Arc<Topology>,
+    pub myself: String,
+    /// Index of the own shard, `NOBODY` when the member is not in the topology.
+    shard: u16,
+    owners: Box<[u16]>,
+}
+
+#[derive(Debug, Default)]
+pub struct View {
+    pub role: Role,
+    pub cluster: Option<ClusterView>,
+    /// A primary may serve now.
+    pub lease_valid: bool,
+    /// Writes wait: the member is handing over.
+    pub paused: bool,
+    /// Slots whose requests wait for the end of a migration.
+    pub frozen: SlotSet,
+    pub disk_error: Option<String>,
+    /// Bytes of output, replica and migration buffers that count as used memory.
+    pub buffer_bytes: u64,
+    pub facts: Facts,
+}
+
+/// Facts for `INFO`, `ROLE` and the like.
+#[derive(Debug, Default)]
+pub struct Facts {
+    pub member_id: String,
+    pub run_id: String,
+    pub port: u16,
+    pub bind: String,
+    pub started_ms: u64,
+    pub dir: Option<String>,
+    pub resident_bytes: u64,
+    pub cpu_user_seconds: f64,
+    pub cpu_system_seconds: f64,
+    pub epoch: u64,
+    pub offset: u64,
+    pub committed_offset: u64,
+    pub log_bytes: u64,
+    pub base_bytes: u64,
+    pub rewriting: bool,
+    pub link: Option<Link>,
+    pub followers: Vec<Follower>,
+}
+
+impl View {
+    pub fn is_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// Whether this member removes expired keys by itself and evicts.
+    pub fn may_expire(&self) -> bool {
+        match self.role {
+            Role::Standalone => true,
+            Role::Primary => self.lease_valid && !self.paused,
+            Role::Waiting | Role::Loading | Role::Fenced | Role::Replica => false,
+        }
+    }
+
+    /// Whether the slot belongs to this member's shard and is not about to move.
+    pub fn owns(&self, slot: u16) -> bool {
+        let mine = |cluster: &ClusterView| cluster.owners[usize::from(slot)] == cluster.shard;
+        self.cluster.as_ref().is_none_or(mine) && !self.frozen.contains(slot)
+    }
+
+    /// Takes a newer topology.
+    pub fn set_topology(&mut self, topology: Arc<Topology>, myself: &str) {
+        let shard = topology
+            .shards
+            .iter()
+            .position(|shard| shard.member(myself).is_some());
+        self.cluster = Some(ClusterView {
+            topology,
+            myself: myself.to_owned(),
+            shard: shard.map_or(NOBODY, |index| index as u16),
+            owners: vec![NOBODY; usize::from(SLOT_COUNT)].into(),
+        });
+    }
+
+    /// Recomputes who owns which slot: the topology, overridden by migrations that the log says are
+    /// done and the topology does not know of yet.
+    pub fn refresh(
+        &mut self,
+        imports: &BTreeMap<String, Import>,
+        exports: &BTreeMap<String, Export>,
+    ) {
+        self.frozen = SlotSet::default();
+        for export in exports.values() {
+            if let Export::Frozen(slots) = export {
+                self.frozen.insert_all(slots);
+            }
+        }
+        let Some(cluster) = &mut self.cluster else {
+            return;
+        };
+        cluster.owners.fill(NOBODY);
+        for (index, shard) in cluster.topology.shards.iter().enumerate() {
+            shard
+                .slots
+                .iter()
+                .for_each(|slot| cluster.owners[usize::from(slot)] = index as u16);
+        }
+        for migration in &cluster.topology.migrations {
+            let target = cluster
+                .topology
+                .shards
+                .iter()
+                .position(|s| s.name == migration.target);
+            let target = target.map_or(NOBODY, |index| index as u16);
+            if let Some(Export::Given(slots)) = exports.get(&migration.id) {
+                slots
+                    .iter()
+                    .for_each(|slot| cluster.owners[usize::from(slot)] = target);
+            }
+            if let Some(Import::Owned(slots)) = imports.get(&migration.id) {
+                slots
+                    .iter()
+                    .for_each(|slot| cluster.owners[usize::from(slot)] = cluster.shard);
+            }
+        }
+    }
+
+    /// The checks that need the world outside: loading, slot, role, lease.
+    pub(super) fn check(
+        &self,
+        session: &Session,
+        command: &Command,
+        arguments: &[&[u8]],
+    ) -> Result<(), Refusal> {
+        if self.role == Role::Loading && !command.has(flag::LOADING) {
+            return Err(Refusal::Loading);
+        }
+        let writes = command.has(flag::WRITE);
+        match self.slot_of_keys(command, arguments)? {
+            Some(slot) => self.check_slot(session, writes, slot)?,
+            None if !writes && !command.has(flag::KEYSPACE) => return Ok(()),
+            None => self.check_role(writes)?,
+        }
+        if writes && self.paused {
+            return Err(Refusal::Frozen);
+        }
+        Ok(())
+    }
+
+    /// The slot of the keys; outside a cluster keys need not share one.
+    fn slot_of_keys(&self, command: &Command, arguments: &[&[u8]]) -> Result<Option<u16>, Refusal> {
+        let mut keys = command.keys(arguments);
+        let Some(first) = keys.next() else {
+            return Ok(None);
+        };
+        let slot = slot_of(first);
+        if self.is_cluster() && keys.any(|key| slot_of(key) != slot) {
+            return Err(Refusal::CrossSlot);
+        }
+        Ok(Some(slot))
+    }
+
+    fn check_slot(&self, session: &Session, writes: bool, slot: u16) -> Result<(), Refusal> {
+        let Some(cluster) = &self.cluster else {
+            return self.check_role(writes);
+        };
+        let owner = cluster.owners[usize::from(slot)];
+        let Some(shard) = cluster.topology.shards.get(usize::from(owner)) else {
+            return Err(Refusal::SlotNotServed);
+        };
+        let mine = owner == cluster.shard;
+        match self.role {
+            Role::Primary if mine && !self.lease_valid => Err(Refusal::ClusterDown),
+            Role::Primary if mine && self.frozen.contains(slot) => Err(Refusal::Frozen),
+            Role::Primary if mine => Ok(()),
+            Role::Replica if mine && session.read_only && !writes => Ok(()),
+            Role::Standalone => Ok(()),
+            Role::Primary | Role::Replica | Role::Fenced | Role::Waiting | Role::Loading => {
+                cluster.moved(slot, shard)
+            }
+        }
+    }
+
+    fn check_role(&self, writes: bool) -> Result<(), Refusal> {
+        match self.role {
+            Role::Standalone => Ok(()),
+            Role::Primary if self.lease_valid => Ok(()),
+            Role::Replica if !writes => Ok(()),
+            Role::Replica => Err(Refusal::ReadOnly),
+            Role::Primary | Role::Fenced | Role::Waiting | Role::Loading => {
+                Err(Refusal::ClusterDown)
+            }
+        }
+    }
+}
+
+impl ClusterView {
+    pub fn my_shard(&self) -> Option<&Shard> {
+        self.topology.shards.get(usize::from(self.shard))
+    }
+
+    /// The slots of each shard as this member knows them now, by the shard's index.
+    pub fn slots_of(&self, shard: usize) -> SlotSet {
+        let owned = |slot: &u16| usize::from(self.owners[usize::from(*slot)]) == shard;
+        (0..SLOT_COUNT).filter(owned).collect()
+    }
+
+    /// Whether every slot has an owner.
+    pub fn covers_all(&self) -> bool {
+        self.owners.iter().all(|&owner| owner != NOBODY)
+    }
+
+    fn moved(&self, slot: u16, shard: &Shard) -> Result<(), Refusal> {
+        match shard.primary_member() {
+            Some(primary) if primary.name != self.myself => Err(Refusal::Moved {
+                slot,
+                address: primary.address.clone(),
+            }),
+            _ => Err(Refusal::ClusterDown),
+        }
+    }
+}

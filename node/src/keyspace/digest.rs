@@ -1,0 +1,35 @@
+//! A digest of the dataset: equal for equal keys, values and expiries, whatever their order.
+
+use super::entry::{Entry, Value};
+use super::{Keyspace, Place};
+use crc::{CRC_64_XZ, Crc, Table};
+
+const CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_XZ);
+
+impl Keyspace {
+    /// The digest of all keys. Visits everything: for tests and diagnosis.
+    pub fn digest(&self) -> u64 {
+        let mut sum = 0u64;
+        let mut place = Some(Place::default());
+        while let Some(at) = place {
+            place = self.visit(at, |entry| sum = sum.wrapping_add(digest_of(entry)));
+        }
+        sum
+    }
+}
+
+fn digest_of(entry: &Entry) -> u64 {
+    let mut digest = CRC64.digest();
+    digest.update(&(entry.key().len() as u64).to_le_bytes());
+    digest.update(entry.key());
+    digest.update(&entry.expires_at_ms().unwrap_or(0).to_le_bytes());
+    digest.update(entry.value().type_name().as_bytes());
+    match entry.value() {
+        Value::Integer(_) | Value::Bytes(_) => digest.update(entry.string(&mut Vec::new())),
+    }
+    // Spread the CRC, which is linear, before summing.
+    digest
+        .finalize()
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .rotate_left(31)
+}

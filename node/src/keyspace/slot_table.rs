@@ -1,0 +1,337 @@
+//! The table of one slot.
+//!
+//! A slot is one hash table until it has more than [`PART_ENTRIES_MAX`] keys. Then it is split by the
+//! next bit of the keys' hashes, again and again: the parts of a huge slot divide the space of hash
+//! prefixes among them. So the largest piece of work on a table (growing, splitting, freeing, visiting
+//! a part) is bounded however many keys share a tag, and an iteration is just a prefix: whatever is
+//! inserted, removed or split meanwhile, keys below it were seen and keys from it on are to be seen.
+
+use super::entry::Entry;
+use hashbrown::HashTable;
+use std::collections::BTreeMap;
+
+/// Most entries of one part: splitting this many takes some tens of microseconds.
+const PART_ENTRIES_MAX: usize = 1024;
+
+/// The bits of a hash that divide a slot. hashbrown uses the top seven and the lowest ones.
+pub(super) fn prefix_of(hash: u64) -> u32 {
+    (hash >> 25) as u32
+}
+
+#[derive(Default)]
+pub(super) struct SlotTable {
+    parts: Parts,
+    bytes: u64,
+    keys: u64,
+    volatile: u64,
+}
+
+enum Parts {
+    One(Part),
+    /// By the first prefix of each part.
+    Many(Box<BTreeMap<u32, Part>>),
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self::One(Part::default())
+    }
+}
+
+/// What an update changed.
+pub(super) struct Updated<R> {
+    pub result: R,
+    pub bytes_before: u64,
+    pub bytes_after: u64,
+    pub volatile_before: bool,
+    pub volatile_after: bool,
+}
+
+struct Part {
+    entries: HashTable<Box<Entry>>,
+    /// How many bits of the prefix the entries share.
+    depth: u8,
+    /// No entry expires before this time.
+    earliest_expiry_ms: u64,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self {
+            entries: HashTable::new(),
+            depth: 0,
+            earliest_expiry_ms: u64::MAX,
+        }
+    }
+}
+
+impl SlotTable {
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
+        self.parts
+            .of(hash)
+            .entries
+            .find(hash, |entry| entry.key() == key)
+            .map(Box::as_ref)
+    }
+
+    pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Entry> {
+        let part = self.parts.of_mut(hash);
+        part.entries
+            .find_mut(hash, |entry| entry.key() == key)
+            .map(Box::as_mut)
+    }
+
+    /// Adds an entry whose key is not in the table.
+    pub fn insert(&mut self, hash: u64, entry: Box<Entry>, hash_of: impl Fn(&[u8]) -> u64) {
+        self.keys += 1;
+        self.bytes += entry.size_bytes();
+        self.volatile += u64::from(entry.expires_at_ms().is_some());
+        let part = self.parts.of_mut(hash);
+        part.note_expiry(entry.expires_at_ms());
+        part.entries
+            .insert_unique(hash, entry, |entry| hash_of(entry.key()));
+        if part.entries.len() > PART_ENTRIES_MAX {
+            self.parts.split(hash, hash_of);
+        }
+    }
+
+    pub fn update<R>(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<Updated<R>> {
+        let part = self.parts.of_mut(hash);
+        let entry = part.entries.find_mut(hash, |entry| entry.key() == key)?;
+        let bytes_before = entry.size_bytes();
+        let volatile_before = entry.expires_at_ms().is_some();
+        let result = change(entry);
+        let bytes_after = entry.size_bytes();
+        let expires_at_ms = entry.expires_at_ms();
+        part.note_expiry(expires_at_ms);
+        let volatile_after = expires_at_ms.is_some();
+        self.bytes = self.bytes + bytes_after - bytes_before;
+        self.volatile = self.volatile + u64::from(volatile_after) - u64::from(volatile_before);
+        Some(Updated {
+            result,
+            bytes_before,
+            bytes_after,
+            volatile_before,
+            volatile_after,
+        })
+    }
+
+    pub fn remove(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        hash_of: impl Fn(&[u8]) -> u64,
+    ) -> Option<Box<Entry>> {
+        let part = self.parts.of_mut(hash);
+        let found = part
+            .entries
+            .find_entry(hash, |entry| entry.key() == key)
+            .ok()?;
+        let (entry, _) = found.remove();
+        if part.entries.len() < part.entries.capacity() / 8 {
+            part.entries
+                .shrink_to(part.entries.len() * 2, |entry| hash_of(entry.key()));
+        }
+        self.keys -= 1;
+        self.bytes -= entry.size_bytes();
+        self.volatile -= u64::from(entry.expires_at_ms().is_some());
+        Some(entry)
+    }
+
+    /// Visits the entries of the part that holds `prefix`, from `prefix` on; gives the first prefix
+    /// of the next part.
+    pub fn visit(
+        &self,
+        prefix: u32,
+        hash_of: impl Fn(&[u8]) -> u64,
+        visitor: &mut impl FnMut(&Entry),
+    ) -> Option<u32> {
+        let (start, part) = self.parts.at(prefix);
+        for entry in &part.entries {
+            if start == prefix || prefix_of(hash_of(entry.key())) >= prefix {
+                visitor(entry);
+            }
+        }
+        part.next_prefix(start)
+    }
+
+    /// An entry picked evenly enough by `random`.
+    pub fn random_entry(&self, random: u64) -> Option<&Entry> {
+        let part = self.parts.filled_part(random as u32)?;
+        let buckets = part.entries.num_buckets();
+        let start = (random >> 32) as usize % buckets.max(1);
+        (0..buckets).find_map(|step| {
+            part.entries
+                .get_bucket((start + step) % buckets)
+                .map(Box::as_ref)
+        })
+    }
+
+    /// Keys that have expired, at most about `keys_max`; tightens the bound on the earliest expiry.
+    pub fn expired_keys(&mut self, now_ms: u64, keys_max: usize) -> Vec<Box<[u8]>> {
+        let mut expired = Vec::new();
+        for part in self.parts.iter_mut() {
+            if expired.len() >= keys_max {
+                break;
+            }
+            if part.earliest_expiry_ms <= now_ms {
+                part.collect_expired(now_ms, &mut expired);
+            }
+        }
+        expired
+    }
+
+    pub fn earliest_expiry_ms(&self) -> u64 {
+        match &self.parts {
+            Parts::One(part) => part.earliest_expiry_ms,
+            Parts::Many(parts) => parts
+                .values()
+                .map(|part| part.earliest_expiry_ms)
+                .min()
+                .unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Drops one part with its entries; gives how many they were.
+    pub fn drop_part(&mut self) -> usize {
+        let part = match &mut self.parts {
+            Parts::One(part) => std::mem::take(part),
+            Parts::Many(parts) => parts.pop_last().map(|(_, part)| part).unwrap_or_default(),
+        };
+        self.keys -= part.entries.len() as u64;
+        part.entries.len()
+    }
+
+    pub fn len(&self) -> u64 {
+        self.keys
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub fn volatile(&self) -> u64 {
+        self.volatile
+    }
+}
+
+impl Parts {
+    fn of(&self, hash: u64) -> &Part {
+        self.at(prefix_of(hash)).1
+    }
+
+    /// The part that holds a prefix, with its first prefix.
+    fn at(&self, prefix: u32) -> (u32, &Part) {
+        match self {
+            Self::One(part) => (0, part),
+            Self::Many(parts) => match parts.range(..=prefix).next_back() {
+                Some((&start, part)) => (start, part),
+                None => unreachable!("the first part starts at prefix 0"),
+            },
+        }
+    }
+
+    fn of_mut(&mut self, hash: u64) -> &mut Part {
+        match self {
+            Self::One(part) => part,
+            Self::Many(parts) => match parts.range_mut(..=prefix_of(hash)).next_back() {
+                Some((_, part)) => part,
+                None => unreachable!("the first part starts at prefix 0"),
+            },
+        }
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Part> {
+        let (one, many) = match self {
+            Self::One(part) => (Some(part), None),
+            Self::Many(parts) => (None, Some(parts.values_mut())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// The part of a prefix, or the next one that is not empty.
+    fn filled_part(&self, prefix: u32) -> Option<&Part> {
+        let part = match self {
+            Self::One(part) => part,
+            Self::Many(parts) => {
+                let (start, _) = self.at(prefix);
+                let mut from_there = parts.range(start..).chain(parts.range(..start));
+                from_there.find(|(_, part)| !part.entries.is_empty())?.1
+            }
+        };
+        (!part.entries.is_empty()).then_some(part)
+    }
+
+    /// Divides the part that holds `hash` in two.
+    fn split(&mut self, hash: u64, hash_of: impl Fn(&[u8]) -> u64) {
+        let (start, _) = self.at(prefix_of(hash));
+        let parts = match self {
+            Self::Many(parts) => parts,
+            Self::One(part) => {
+                let only = BTreeMap::from([(0, std::mem::take(part))]);
+                *self = Self::Many(Box::new(only));
+                let Self::Many(parts) = self else {
+                    unreachable!("just made")
+                };
+                parts
+            }
+        };
+        let Some(part) = parts.remove(&start) else {
+            return;
+        };
+        if u32::from(part.depth) == u32::BITS {
+            parts.insert(start, part);
+            return;
+        }
+        let depth = part.depth + 1;
+        let middle = start | 1 << (u32::BITS - u32::from(depth));
+        let half = || Part {
+            entries: HashTable::with_capacity(PART_ENTRIES_MAX / 2),
+            depth,
+            earliest_expiry_ms: part.earliest_expiry_ms,
+        };
+        let (mut lower, mut upper) = (half(), half());
+        for entry in part.entries {
+            let hash = hash_of(entry.key());
+            let side = if prefix_of(hash) >= middle {
+                &mut upper
+            } else {
+                &mut lower
+            };
+            side.entries
+                .insert_unique(hash, entry, |entry| hash_of(entry.key()));
+        }
+        parts.insert(start, lower);
+        parts.insert(middle, upper);
+    }
+}
+
+impl Part {
+    fn note_expiry(&mut self, expires_at_ms: Option<u64>) {
+        self.earliest_expiry_ms = self
+            .earliest_expiry_ms
+            .min(expires_at_ms.unwrap_or(u64::MAX));
+    }
+
+    /// The first prefix after this part, which starts at `start`.
+    fn next_prefix(&self, start: u32) -> Option<u32> {
+        let width = 1u64 << (u32::BITS - u32::from(self.depth));
+        u32::try_from(u64::from(start) + width).ok()
+    }
+
+    fn collect_expired(&mut self, now_ms: u64, expired: &mut Vec<Box<[u8]>>) {
+        self.earliest_expiry_ms = u64::MAX;
+        for entry in &self.entries {
+            if entry.is_expired(now_ms) {
+                expired.push(entry.key().into());
+            } else if let Some(expires_at_ms) = entry.expires_at_ms() {
+                self.earliest_expiry_ms = self.earliest_expiry_ms.min(expires_at_ms);
+            }
+        }
+    }
+}

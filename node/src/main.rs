@@ -1,0 +1,2 @@
+//! `kv-node`: the storage process.
+fn main() {}
