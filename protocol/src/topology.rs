@@ -179,6 +179,28 @@ impl Shard {
         electable.map(|member| member.name.as_str()).collect()
     }
 
+    /// Whether a write is held by enough members to be acknowledged: by a majority of the voters as
+    /// they are, and, while one joins or leaves, by a majority of the voters as they will be.
+    ///
+    /// ```text
+    /// an even number of voters loses one  directly, Voter -> Learner
+    /// an odd number loses one             Voter -> Leaving, and Learner when the primary has seen that
+    /// a voter is added                    Learner -> Joining, and Voter when the primary has seen that
+    ///                                     and the member holds all that is acknowledged
+    /// ```
+    /// So every write quorum in use meets every promise quorum in use, with one change at a time.
+    pub fn is_write_held(&self, holds: impl Fn(&str) -> bool) -> bool {
+        let majority = |counts: fn(Standing) -> bool| {
+            let voters = self.members.iter().filter(|m| counts(m.standing));
+            let (all, holding) = voters.fold((0, 0), |(all, holding), member| {
+                (all + 1, holding + usize::from(holds(&member.name)))
+            });
+            all == 0 || holding >= write_quorum(all)
+        };
+        majority(Standing::is_electable)
+            && majority(|standing| matches!(standing, Standing::Voter | Standing::Joining))
+    }
+
     /// How many voters must promise a new epoch before one of them may be promoted: so many that
     /// every write quorum has one of them.
     pub fn promises_needed(&self) -> usize {
@@ -229,6 +251,23 @@ mod tests {
             Standing::Leaving,
         ];
         assert_eq!(shard("a", "", &standings).electable(), ["a-0", "a-3"]);
+    }
+
+    #[test]
+    fn writes_need_the_voters_of_now_and_of_after_the_change() {
+        use Standing::{Joining, Learner, Leaving, Voter};
+        let check = |standings: &[Standing], holding: &[usize], expect: bool| {
+            let holds = |name: &str| holding.iter().any(|index| name == format!("a-{index}"));
+            let held = shard("a", "", standings).is_write_held(holds);
+            assert_eq!(held, expect, "{standings:?} {holding:?}");
+        };
+        check(&[Voter, Voter], &[0], false);
+        check(&[Voter, Learner], &[0], true);
+        check(&[Voter, Joining], &[0], false);
+        check(&[Voter, Joining], &[0, 1], true);
+        check(&[Voter, Voter, Leaving], &[0, 2], false);
+        check(&[Voter, Voter, Leaving], &[0, 1], true);
+        check(&[Voter, Voter, Joining], &[0, 2], false);
     }
 
     #[test]

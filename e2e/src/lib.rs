@@ -1,0 +1,1 @@
+//! The embedded Kubernetes control plane and what runs on it.

@@ -1,0 +1,2 @@
+//! `kv-operator`.
+fn main() {}
