@@ -2,6 +2,7 @@
 //!
 //! Each rule is a function from a file's text to findings, and each is tested on a text that breaks
 //! it. Lines are looked at, not a syntax tree: good enough for code that rustfmt has laid out.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test's functions beside its tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
