@@ -1,4 +1,5 @@
 //! The embedded Kubernetes control plane and what runs on it.
 
+pub mod bench;
 pub mod scenario;
 pub mod workload;

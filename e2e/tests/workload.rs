@@ -1,7 +1,7 @@
 //! The workload generator itself, on a stock Redis: it finds what is lost, and nothing else.
 #![allow(clippy::unwrap_used)] // A test's functions beside its tests.
 
-use e2e::scenario::{StockRedis, eventually, tool};
+use e2e::scenario::{PlainServer, eventually, tool};
 use e2e::workload::{Options, Outcome, Workload};
 use protocol::client::Client;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs a small workload for so many acknowledged writes.
-async fn write(server: &StockRedis, writes: u64) -> Outcome {
+async fn write(server: &PlainServer, writes: u64) -> Outcome {
     let mut options = Options::new("w", vec![server.address.clone()]);
     options.keys_per_writer = 20;
     options.rest = Duration::from_micros(100);
@@ -31,7 +31,7 @@ async fn nothing_is_found_where_nothing_is_lost() {
     let Some(redis) = tool("redis-server") else {
         return;
     };
-    let server = StockRedis::start_cluster(&redis).await.unwrap();
+    let server = PlainServer::start_redis_cluster(&redis).await.unwrap();
     let outcome = write(&server, 2000).await;
     assert_eq!(outcome.errors(), Vec::<String>::new());
     assert_eq!(outcome.violations().await.unwrap(), []);
@@ -44,7 +44,7 @@ async fn lost_writes_are_found() {
     let Some(redis) = tool("redis-server") else {
         return;
     };
-    let server = StockRedis::start_cluster(&redis).await.unwrap();
+    let server = PlainServer::start_redis_cluster(&redis).await.unwrap();
     let outcome = write(&server, 500).await;
     let mut client = Client::connect(&server.address, PATIENCE).await.unwrap();
     client.call(&[b"DEL", b"w:0:counter"]).await.unwrap();
