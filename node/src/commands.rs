@@ -21,6 +21,8 @@ mod set;
 mod strings;
 mod transactions;
 
+pub use info::REDIS_VERSION;
+
 use crate::execute::Context;
 use std::collections::HashMap;
 use std::fmt;

@@ -83,6 +83,8 @@ pub struct Engine {
     pub kills: Vec<SessionId>,
     /// Of the operator and other members; without one everybody may use the `KV.*` commands.
     pub system_password: Option<String>,
+    /// The command of the request executed last; `None` when there is no such command.
+    pub last_command: Option<&'static Command>,
     /// A transaction runs; its effects are made atomic when it ends.
     pub in_transaction: bool,
     watched: Watched,
@@ -103,6 +105,7 @@ impl Engine {
             exports: BTreeMap::new(),
             kills: Vec::new(),
             system_password: None,
+            last_command: None,
             in_transaction: false,
             watched: Watched::default(),
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
@@ -130,6 +133,14 @@ impl Engine {
         self.effects.push_keyspace(&[b"FLUSHALL"]);
     }
 
+    /// Empties the engine for a full sync: nothing of it is logged.
+    pub fn forget_everything(&mut self) {
+        self.keyspace.clear(&SlotSet::all());
+        self.imports.clear();
+        self.exports.clear();
+        self.effects.clear();
+    }
+
     pub fn random(&mut self) -> u64 {
         self.random.next_u64()
     }
@@ -148,6 +159,7 @@ impl Engine {
         };
         let start = out.len();
         session.last_used_ms = now_ms;
+        self.last_command = None;
         let outcome = self.dispatch(&mut session, arguments, now_ms, out);
         if out.get(start) == Some(&b'-') {
             self.stats.count_error(&out[start + 1..]);
@@ -176,6 +188,7 @@ impl Engine {
             return Outcome::Replied;
         };
         session.last_command = command.name;
+        self.last_command = Some(command);
         if let Err(refusal) = self.check(session, command, arguments, now_ms) {
             if refusal == Refusal::Frozen {
                 return Outcome::Frozen;

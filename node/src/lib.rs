@@ -3,7 +3,19 @@
 //!
 //! A command's way through it: accept -> parse -> execute -> log -> reply.
 
+pub mod accept;
+pub mod clock;
 pub mod commands;
+pub mod connection;
 pub mod execute;
+pub mod http;
 pub mod keyspace;
+pub mod log;
+pub mod member;
+pub mod metrics;
+pub mod migrate;
+pub mod options;
+pub mod persist;
 pub mod rdb;
+pub mod replicate;
+pub mod start;

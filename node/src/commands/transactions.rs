@@ -4,6 +4,7 @@ use super::Group::Transactions;
 use super::flag::{FAST, IN_MULTI_AT_ONCE, LOADING, NO_SCRIPT, STALE};
 use super::{Command, command};
 use crate::execute::session::Transaction;
+use crate::execute::view::Refusal;
 use crate::execute::{Context, Outcome};
 use protocol::resp::ReplyWriter;
 
@@ -100,16 +101,22 @@ fn exec(context: &mut Context, _arguments: &[&[u8]]) {
     // Slots, roles and memory may have changed since the commands were queued.
     match context.recheck(&transaction) {
         Ok(()) => {}
-        Err(crate::execute::view::Refusal::Frozen) => {
+        Err(Refusal::Frozen) => {
             context.session.transaction = Some(transaction);
             context.outcome = Outcome::Frozen;
             return;
         }
         Err(refusal) => {
             context.forget_watched();
-            return context.reply.error(&format!(
-                "EXECABORT Transaction discarded because of: {refusal}"
-            ));
+            let text = match refusal {
+                // The client is to go elsewhere, as with a single command.
+                Refusal::Moved { .. }
+                | Refusal::CrossSlot
+                | Refusal::SlotNotServed
+                | Refusal::ClusterDown => refusal.to_string(),
+                refusal => format!("EXECABORT Transaction discarded because of: {refusal}"),
+            };
+            return context.reply.error(&text);
         }
     }
     let dirty = context.watched_have_changed();

@@ -8,6 +8,7 @@ use crate::commands::Command;
 use crate::keyspace::entry::{Entry, Value};
 use crate::keyspace::{HashedKey, eviction};
 use protocol::resp::{ReplyWriter, parse_i64};
+use protocol::slots::slot_of;
 use std::borrow::Cow;
 
 /// The error for a key of another type.
@@ -195,12 +196,19 @@ impl<'a> Context<'a> {
         self.forget_watched();
     }
 
-    /// Checks the commands of a transaction again, now that they are to run.
+    /// Checks the commands of a transaction again, now that they are to run. In a cluster all their
+    /// keys must be in one slot.
     pub fn recheck(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
+        let mut slot = None;
         for (command, arguments) in &transaction.commands {
             let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
             self.engine
                 .check(self.session, command, &arguments, self.now_ms)?;
+            let first = command.keys(&arguments).next().map(slot_of);
+            if self.engine.view.is_cluster() && slot.is_some() && first.is_some() && first != slot {
+                return Err(Refusal::CrossSlot);
+            }
+            slot = slot.or(first);
         }
         Ok(())
     }

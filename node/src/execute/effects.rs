@@ -11,8 +11,10 @@ use protocol::resp::write_request;
 pub enum Scope {
     /// In one key.
     Key { slot: u16, hash: u64 },
-    /// In many keys or in none.
+    /// In many keys.
     Keyspace,
+    /// In who owns slots.
+    Ownership,
 }
 
 /// One effect: its scope and where its bytes end.
@@ -47,6 +49,11 @@ impl Effects {
         self.add(Scope::Keyspace, arguments);
     }
 
+    /// Adds an effect on who owns slots.
+    pub fn push_ownership(&mut self, arguments: &[&[u8]]) {
+        self.add(Scope::Ownership, arguments);
+    }
+
     /// The last effect changes a second key of the same slot.
     pub fn also_changes(&mut self, key: &HashedKey) {
         self.also.push(key.hash);
@@ -56,12 +63,19 @@ impl Effects {
     pub fn changed_hashes(&self) -> impl Iterator<Item = u64> {
         let of_effect = |effect: &Effect| match effect.scope {
             Scope::Key { hash, .. } => Some(hash),
-            Scope::Keyspace => None,
+            Scope::Keyspace | Scope::Ownership => None,
         };
         self.list
             .iter()
             .filter_map(of_effect)
             .chain(self.also.iter().copied())
+    }
+
+    /// Whether an effect may have changed any key.
+    pub fn touches_keyspace(&self) -> bool {
+        self.list
+            .iter()
+            .any(|effect| !matches!(effect.scope, Scope::Key { .. }))
     }
 
     fn add(&mut self, scope: Scope, arguments: &[&[u8]]) {

@@ -69,7 +69,7 @@ impl Engine {
     /// Executes and logs an effect on who owns slots; see `migrate`.
     pub fn change_ownership(&mut self, arguments: &[&[u8]]) {
         if self.replay_ownership(arguments) {
-            self.effects.push_keyspace(arguments);
+            self.effects.push_ownership(arguments);
         }
     }
 
@@ -108,4 +108,55 @@ impl Engine {
         self.view.refresh(&self.imports, &self.exports);
         true
     }
+
+    /// What a base holds beside keys, as auxiliary fields: where migrations stand.
+    pub fn aux_fields(&self) -> Vec<(String, String)> {
+        let field = |name: &str, id: &String, state: &str, slots: String| {
+            (name.to_owned(), format!("{id} {state} {slots}"))
+        };
+        let imports = self.imports.iter().map(|(id, import)| match import {
+            Import::Importing(slots) => field(IMPORT, id, "importing", slots.to_string()),
+            Import::Owned(slots) => field(IMPORT, id, "owned", slots.to_string()),
+            Import::Aborted => field(IMPORT, id, "aborted", String::new()),
+        });
+        let exports = self.exports.iter().map(|(id, export)| match export {
+            Export::Frozen(slots) => field(EXPORT, id, "frozen", slots.to_string()),
+            Export::Given(slots) => field(EXPORT, id, "given", slots.to_string()),
+        });
+        imports.chain(exports).collect()
+    }
+
+    /// Takes an auxiliary field of a base; others than ours say nothing to us.
+    pub fn restore_aux(&mut self, name: &[u8], value: &[u8]) {
+        let value = String::from_utf8_lossy(value).into_owned();
+        let mut words = value.splitn(3, ' ');
+        let (Some(id), Some(state)) = (words.next(), words.next()) else {
+            return;
+        };
+        let slots = words.next().unwrap_or_default();
+        let slots = slots.parse::<SlotSet>().unwrap_or_default();
+        let name = String::from_utf8_lossy(name);
+        match (name.as_ref(), state) {
+            (IMPORT, "importing") => {
+                self.imports.insert(id.to_owned(), Import::Importing(slots));
+            }
+            (IMPORT, "owned") => {
+                self.imports.insert(id.to_owned(), Import::Owned(slots));
+            }
+            (IMPORT, "aborted") => {
+                self.imports.insert(id.to_owned(), Import::Aborted);
+            }
+            (EXPORT, "frozen") => {
+                self.exports.insert(id.to_owned(), Export::Frozen(slots));
+            }
+            (EXPORT, "given") => {
+                self.exports.insert(id.to_owned(), Export::Given(slots));
+            }
+            _ => {}
+        }
+    }
 }
+
+/// Names of the auxiliary fields.
+const IMPORT: &str = "kv-import";
+const EXPORT: &str = "kv-export";

@@ -64,6 +64,8 @@ pub struct View {
     pub paused: bool,
     /// Slots whose requests wait for the end of a migration.
     pub frozen: SlotSet,
+    /// Slots whose writes wait until their migration keeps up.
+    pub braked: SlotSet,
     pub disk_error: Option<String>,
     /// Bytes of output, replica and migration buffers that count as used memory.
     pub buffer_bytes: u64,
@@ -216,9 +218,12 @@ impl View {
         match self.role {
             Role::Primary if mine && !self.lease_valid => Err(Refusal::ClusterDown),
             Role::Primary if mine && self.frozen.contains(slot) => Err(Refusal::Frozen),
+            Role::Primary if mine && writes && self.braked.contains(slot) => Err(Refusal::Frozen),
             Role::Primary if mine => Ok(()),
             Role::Replica if mine && session.read_only && !writes => Ok(()),
             Role::Standalone => Ok(()),
+            // A handover is under way; the new primary is about to be known.
+            Role::Fenced if mine && self.paused => Err(Refusal::Frozen),
             Role::Primary | Role::Replica | Role::Fenced | Role::Waiting | Role::Loading => {
                 cluster.moved(slot, shard)
             }

@@ -31,20 +31,44 @@ const RECORDS_PER_WRITE: usize = 512;
 type Done<T> = oneshot::Sender<Result<T, FilesError>>;
 
 enum Work {
-    Append { record: Bytes, end: u64 },
+    Append {
+        record: Bytes,
+        end: u64,
+    },
     /// Go on in a new log file, and begin a base for the state at this position.
-    BeginBase { position: Position, history: Vec<EpochStart>, done: Done<Manifest> },
+    BeginBase {
+        position: Position,
+        history: Vec<EpochStart>,
+        done: Done<Manifest>,
+    },
     BaseBytes(Vec<u8>),
     /// The base is complete: make it the current one.
-    EndBase { done: Done<Manifest> },
+    EndBase {
+        done: Done<Manifest>,
+    },
     AbandonBase,
     /// Forget all data: what follows is a full sync.
-    Clear { done: Done<()> },
+    Clear {
+        done: Done<()>,
+    },
     /// The log starts anew at this position, on the base just received.
-    Adopt { position: Position, history: Vec<EpochStart>, done: Done<Manifest> },
-    Meta { meta: Box<Meta>, done: Done<()> },
-    Rollback { start: u64, bytes: Vec<u8>, done: Done<()> },
-    Stop { done: Done<()> },
+    Adopt {
+        position: Position,
+        history: Vec<EpochStart>,
+        done: Done<Manifest>,
+    },
+    Meta {
+        meta: Box<Meta>,
+        done: Done<()>,
+    },
+    Rollback {
+        start: u64,
+        bytes: Vec<u8>,
+        done: Done<()>,
+    },
+    Stop {
+        done: Done<()>,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +77,8 @@ struct Shared {
     synced: AtomicU64,
     log_bytes: AtomicU64,
     base_bytes: AtomicU64,
+    /// Handed over and not yet dealt with.
+    queued_bytes: AtomicU64,
     fsync: AtomicU8,
     error: Mutex<Option<String>>,
     progress: Notify,
@@ -66,27 +92,37 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Starts the thread on a directory whose data, if any, has been loaded up to `end`.
+    /// Starts the thread on a directory whose data, if any, has been loaded up to `end`; gives the
+    /// files it goes on with too.
     pub fn start(
         directory: Directory,
         manifest: Manifest,
         end: u64,
         fsync: Fsync,
-    ) -> Result<Self, FilesError> {
+    ) -> Result<(Self, Manifest), FilesError> {
         let shared = Arc::new(Shared::default());
         shared.written.store(end, Ordering::Release);
         shared.synced.store(end, Ordering::Release);
         let (work, inbox) = mpsc::channel();
         let mut writer = Writer::new(directory, manifest, end, Arc::clone(&shared))?;
+        let manifest = writer.manifest.clone();
         let thread = std::thread::Builder::new().name("disk".to_owned());
         let thread = thread.spawn(move || writer.run(&inbox));
-        let thread = thread.map_err(io_error("start the thread for", std::path::Path::new("disk")))?;
-        let disk = Self { shared, work, thread: Some(thread) };
+        let thread = thread.map_err(io_error(
+            "start the thread for",
+            std::path::Path::new("disk"),
+        ))?;
+        let disk = Self {
+            shared,
+            work,
+            thread: Some(thread),
+        };
         disk.set_fsync(fsync);
-        Ok(disk)
+        Ok((disk, manifest))
     }
 
     pub fn append(&self, record: Bytes, end: u64) {
+        self.count_queued(record.len());
         self.send(Work::Append { record, end });
     }
 
@@ -124,7 +160,11 @@ impl Disk {
 
     /// Why nothing can be written at the moment.
     pub fn error(&self) -> Option<String> {
-        self.shared.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Bytes of the log since the base, and of the base.
@@ -139,10 +179,26 @@ impl Disk {
         position: Position,
         history: Vec<EpochStart>,
     ) -> oneshot::Receiver<Result<Manifest, FilesError>> {
-        self.ask(|done| Work::BeginBase { position, history, done })
+        self.ask(|done| Work::BeginBase {
+            position,
+            history,
+            done,
+        })
+    }
+
+    /// Bytes handed over that the thread has not dealt with yet.
+    pub fn queued_bytes(&self) -> u64 {
+        self.shared.queued_bytes.load(Ordering::Relaxed)
+    }
+
+    fn count_queued(&self, bytes: usize) {
+        self.shared
+            .queued_bytes
+            .fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub fn base_bytes(&self, bytes: Vec<u8>) {
+        self.count_queued(bytes.len());
         self.send(Work::BaseBytes(bytes));
     }
 
@@ -165,11 +221,18 @@ impl Disk {
         position: Position,
         history: Vec<EpochStart>,
     ) -> oneshot::Receiver<Result<Manifest, FilesError>> {
-        self.ask(|done| Work::Adopt { position, history, done })
+        self.ask(|done| Work::Adopt {
+            position,
+            history,
+            done,
+        })
     }
 
     pub fn write_meta(&self, meta: Meta) -> oneshot::Receiver<Result<(), FilesError>> {
-        self.ask(|done| Work::Meta { meta: Box::new(meta), done })
+        self.ask(|done| Work::Meta {
+            meta: Box::new(meta),
+            done,
+        })
     }
 
     pub fn write_rollback(
@@ -185,7 +248,10 @@ impl Disk {
         self.ask(|done| Work::Stop { done })
     }
 
-    fn ask<T>(&self, work: impl FnOnce(Done<T>) -> Work) -> oneshot::Receiver<Result<T, FilesError>> {
+    fn ask<T>(
+        &self,
+        work: impl FnOnce(Done<T>) -> Work,
+    ) -> oneshot::Receiver<Result<T, FilesError>> {
         let (done, answer) = oneshot::channel();
         self.send(work(done));
         answer
@@ -216,6 +282,10 @@ impl Shared {
             1 => Fsync::EverySecond,
             _ => Fsync::Never,
         }
+    }
+
+    fn dealt_with(&self, bytes: u64) {
+        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn set_error(&self, error: Option<String>) {
@@ -258,7 +328,11 @@ impl Writer {
             directory.write_manifest(&manifest)?;
         }
         directory.remove_unnamed(&manifest)?;
-        let (name, start) = manifest.logs.last().map(|l| (l.name.clone(), l.start)).unwrap_or_default();
+        let (name, start) = manifest
+            .logs
+            .last()
+            .map(|l| (l.name.clone(), l.start))
+            .unwrap_or_default();
         let log = directory.append(&name)?;
         let writer = Self {
             directory,
@@ -277,7 +351,11 @@ impl Writer {
 
     fn run(&mut self, inbox: &Receiver<Work>) {
         loop {
-            let wait = if self.queue.is_empty() { self.until_fsync() } else { RETRY_AFTER };
+            let wait = if self.queue.is_empty() {
+                self.until_fsync()
+            } else {
+                RETRY_AFTER
+            };
             let first = match inbox.recv_timeout(wait) {
                 Ok(work) => Some(work),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -313,7 +391,11 @@ impl Writer {
         // Whoever asked may have stopped waiting; the work is done all the same.
         match work {
             Work::Append { record, end } => self.queue.push((record, end)),
-            Work::BeginBase { position, history, done } => {
+            Work::BeginBase {
+                position,
+                history,
+                done,
+            } => {
                 let _ = done.send(self.begin_base(position, history));
             }
             Work::BaseBytes(bytes) => self.base_bytes(&bytes),
@@ -324,7 +406,11 @@ impl Writer {
             Work::Clear { done } => {
                 let _ = done.send(self.clear());
             }
-            Work::Adopt { position, history, done } => {
+            Work::Adopt {
+                position,
+                history,
+                done,
+            } => {
                 let _ = done.send(self.adopt(position, history));
             }
             Work::Meta { meta, done } => {
@@ -352,11 +438,15 @@ impl Writer {
             let (count, end) = (batch.len(), batch[batch.len() - 1].1);
             let length: u64 = batch.iter().map(|(record, _)| record.len() as u64).sum();
             if let Err(error) = write_all(&mut self.log, batch) {
-                self.shared.set_error(Some(format!("writing {}: {error}", self.log_path().display())));
+                self.shared.set_error(Some(format!(
+                    "writing {}: {error}",
+                    self.log_path().display()
+                )));
                 self.cut_back();
                 break;
             }
             self.log_length += length;
+            self.shared.dealt_with(length);
             done += count;
             self.unsynced = true;
             self.shared.written.store(end, Ordering::Release);
@@ -377,7 +467,8 @@ impl Writer {
     fn cut_back(&mut self) {
         if let Err(error) = self.log.set_len(self.log_length) {
             let path = self.log_path();
-            self.shared.set_error(Some(format!("truncating {}: {error}", path.display())));
+            self.shared
+                .set_error(Some(format!("truncating {}: {error}", path.display())));
         }
     }
 
@@ -399,7 +490,8 @@ impl Writer {
             }
             Err(error) => {
                 let path = self.log_path();
-                self.shared.set_error(Some(format!("fsync of {}: {error}", path.display())));
+                self.shared
+                    .set_error(Some(format!("fsync of {}: {error}", path.display())));
             }
         }
         self.synced_at = Instant::now();
@@ -421,11 +513,19 @@ impl Writer {
         self.manifest = manifest;
         self.log = log;
         self.log_length = 0;
-        self.base = Some(Base { file, name, position, history, bytes: 0, failed: None });
+        self.base = Some(Base {
+            file,
+            name,
+            position,
+            history,
+            bytes: 0,
+            failed: None,
+        });
         Ok(self.manifest.clone())
     }
 
     fn base_bytes(&mut self, bytes: &[u8]) {
+        self.shared.dealt_with(bytes.len() as u64);
         let Some(base) = &mut self.base else { return };
         base.bytes += bytes.len() as u64;
         if base.failed.is_none()
@@ -438,7 +538,10 @@ impl Writer {
     fn finish_base(&mut self) -> Result<Base, FilesError> {
         let missing = || io::Error::other("no base was begun");
         let unnamed = std::path::Path::new("base");
-        let mut base = self.base.take().ok_or_else(|| io_error("finish", unnamed)(missing()))?;
+        let mut base = self
+            .base
+            .take()
+            .ok_or_else(|| io_error("finish", unnamed)(missing()))?;
         let path = self.directory.path_of(&base.name);
         if let Some(error) = base.failed.take() {
             return Err(io_error("write", &path)(error));
@@ -450,7 +553,9 @@ impl Writer {
     fn end_base(&mut self) -> Result<Manifest, FilesError> {
         let base = self.finish_base()?;
         let mut manifest = self.manifest.clone();
-        manifest.logs.retain(|log| log.start >= base.position.offset);
+        manifest
+            .logs
+            .retain(|log| log.start >= base.position.offset);
         manifest.base = Some(base_file(&base));
         manifest.history = base.history;
         self.replace_manifest(manifest)
@@ -466,33 +571,53 @@ impl Writer {
 
     fn clear(&mut self) -> Result<(), FilesError> {
         let next = self.manifest.next;
-        let mut manifest = Manifest { next, ..Manifest::default() };
+        let mut manifest = Manifest {
+            next,
+            ..Manifest::default()
+        };
         let name = add_log(&mut manifest, 0);
         self.log = self.directory.append(&name)?;
         self.log_length = 0;
-        self.queue.clear();
+        let forgotten: usize = self.queue.drain(..).map(|(record, _)| record.len()).sum();
+        self.shared.dealt_with(forgotten as u64);
         self.replace_manifest(manifest)?;
         let name = format!("base-{}.rdb", self.manifest.next);
         self.manifest.next += 1;
         let file = self.directory.create(&name)?;
         let position = Position::default();
-        self.base = Some(Base { file, name, position, history: Vec::new(), bytes: 0, failed: None });
+        self.base = Some(Base {
+            file,
+            name,
+            position,
+            history: Vec::new(),
+            bytes: 0,
+            failed: None,
+        });
         self.shared.written.store(0, Ordering::Release);
         self.shared.synced.store(0, Ordering::Release);
         Ok(())
     }
 
-    fn adopt(&mut self, position: Position, history: Vec<EpochStart>) -> Result<Manifest, FilesError> {
+    fn adopt(
+        &mut self,
+        position: Position,
+        history: Vec<EpochStart>,
+    ) -> Result<Manifest, FilesError> {
         let mut base = self.finish_base()?;
         base.position = position;
-        let mut manifest = Manifest { next: self.manifest.next, ..Manifest::default() };
+        let mut manifest = Manifest {
+            next: self.manifest.next,
+            ..Manifest::default()
+        };
         let name = add_log(&mut manifest, position.offset);
         self.log = self.directory.append(&name)?;
         self.log_length = 0;
         manifest.base = Some(base_file(&base));
         manifest.history = history;
         let manifest = self.replace_manifest(manifest)?;
-        self.shared.written.store(position.offset, Ordering::Release);
+        self.shared
+            .written
+            .store(position.offset, Ordering::Release);
         self.shared.synced.store(position.offset, Ordering::Release);
         Ok(manifest)
     }
@@ -500,31 +625,53 @@ impl Writer {
     fn publish_sizes(&self) {
         let first = self.manifest.logs.first().map_or(0, |log| log.start);
         let last = self.manifest.logs.last().map_or(0, |log| log.start);
-        self.shared.log_bytes.store(last - first + self.log_length, Ordering::Relaxed);
-        let base = self.manifest.base.as_ref().map(|base| self.directory.path_of(&base.name));
-        let bytes = base.and_then(|path| path.metadata().ok()).map_or(0, |metadata| metadata.len());
+        self.shared
+            .log_bytes
+            .store(last - first + self.log_length, Ordering::Relaxed);
+        let base = self
+            .manifest
+            .base
+            .as_ref()
+            .map(|base| self.directory.path_of(&base.name));
+        let bytes = base
+            .and_then(|path| path.metadata().ok())
+            .map_or(0, |metadata| metadata.len());
         self.shared.base_bytes.store(bytes, Ordering::Relaxed);
     }
 
     fn log_path(&self) -> std::path::PathBuf {
-        let name = self.manifest.logs.last().map_or("log", |log| log.name.as_str());
+        let name = self
+            .manifest
+            .logs
+            .last()
+            .map_or("log", |log| log.name.as_str());
         self.directory.path_of(name)
     }
 }
 
 fn base_file(base: &Base) -> BaseFile {
-    BaseFile { name: base.name.clone(), offset: base.position.offset, epoch: base.position.epoch }
+    BaseFile {
+        name: base.name.clone(),
+        offset: base.position.offset,
+        epoch: base.position.epoch,
+    }
 }
 
 fn add_log(manifest: &mut Manifest, start: u64) -> String {
     let name = format!("log-{}.aof", manifest.next);
     manifest.next += 1;
-    manifest.logs.push(LogFile { name: name.clone(), start });
+    manifest.logs.push(LogFile {
+        name: name.clone(),
+        start,
+    });
     name
 }
 
 fn write_all(file: &mut File, records: &[(Bytes, u64)]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice> = records.iter().map(|(record, _)| IoSlice::new(record)).collect();
+    let mut slices: Vec<IoSlice> = records
+        .iter()
+        .map(|(record, _)| IoSlice::new(record))
+        .collect();
     let mut slices = slices.as_mut_slice();
     while !slices.is_empty() {
         match file.write_vectored(slices) {

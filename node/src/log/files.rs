@@ -16,9 +16,16 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum FilesError {
     #[error("cannot {act} {path}: {source}")]
-    Io { act: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        act: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error("{path} is damaged: {source}")]
-    Damaged { path: PathBuf, source: serde_json::Error },
+    Damaged {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
 }
 
 /// Who this member is and what it has promised.
@@ -74,7 +81,9 @@ impl Directory {
     /// Opens the directory, making it if need be, and removes what a crash left half-written.
     pub fn open(path: &Path) -> Result<Self, FilesError> {
         fs::create_dir_all(path).map_err(io_error("create", path))?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self {
+            path: path.to_owned(),
+        })
     }
 
     pub fn path_of(&self, name: &str) -> PathBuf {
@@ -115,7 +124,10 @@ impl Directory {
     /// Cuts a file.
     pub fn truncate(&self, name: &str, length: u64) -> Result<(), FilesError> {
         let path = self.path_of(name);
-        let file = fs::OpenOptions::new().write(true).open(&path).map_err(io_error("open", &path))?;
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .map_err(io_error("open", &path))?;
         file.set_len(length).map_err(io_error("truncate", &path))?;
         file.sync_all().map_err(io_error("sync", &path))
     }
@@ -170,10 +182,18 @@ impl Directory {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(FilesError::Io { act: "read", path, source }),
+            Err(source) => {
+                return Err(FilesError::Io {
+                    act: "read",
+                    path,
+                    source,
+                });
+            }
         };
         let value = serde_json::from_slice(&bytes);
-        value.map(Some).map_err(|source| FilesError::Damaged { path, source })
+        value
+            .map(Some)
+            .map_err(|source| FilesError::Damaged { path, source })
     }
 
     /// Writes beside the file, fsyncs, renames, fsyncs the directory.
@@ -211,11 +231,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let directory = Directory::open(folder.path()).unwrap();
         assert_eq!(directory.read_meta().unwrap(), None);
-        let meta = Meta { id: "x".to_owned(), promised_epoch: 3, ..Meta::default() };
+        let meta = Meta {
+            id: "x".to_owned(),
+            promised_epoch: 3,
+            ..Meta::default()
+        };
         directory.write_meta(&meta).unwrap();
         assert_eq!(directory.read_meta().unwrap(), Some(meta));
-        let log = LogFile { name: "log-2.aof".to_owned(), start: 7 };
-        let manifest = Manifest { logs: vec![log], next: 3, ..Manifest::default() };
+        let log = LogFile {
+            name: "log-2.aof".to_owned(),
+            start: 7,
+        };
+        let manifest = Manifest {
+            logs: vec![log],
+            next: 3,
+            ..Manifest::default()
+        };
         for name in ["log-1.aof", "log-2.aof", "base-1.rdb", "other"] {
             directory.create(name).unwrap();
         }

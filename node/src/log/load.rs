@@ -48,24 +48,38 @@ pub struct Loaded {
 pub async fn load(
     directory: &Directory,
     manifest: Manifest,
-    with_engine: impl Fn(&mut dyn FnMut(&mut Engine) -> Result<(), ReplayError>) -> Result<(), ReplayError>,
+    with_engine: impl Fn(
+        &mut dyn FnMut(&mut Engine) -> Result<(), ReplayError>,
+    ) -> Result<(), ReplayError>,
     mut breathe: impl AsyncFnMut(),
 ) -> Result<Loaded, LoadError> {
-    let mut loaded = Loaded { history: manifest.history.clone(), ..Loaded::default() };
+    let mut loaded = Loaded {
+        history: manifest.history.clone(),
+        ..Loaded::default()
+    };
     if let Some(base) = &manifest.base {
         let path = directory.path_of(&base.name);
         load_base(&path, &with_engine, &mut breathe).await?;
-        loaded.position = Position { epoch: base.epoch, offset: base.offset };
+        loaded.position = Position {
+            epoch: base.epoch,
+            offset: base.offset,
+        };
     } else if let Some(first) = manifest.logs.first() {
         loaded.position.offset = first.start;
     }
     for (index, file) in manifest.logs.iter().enumerate() {
         let last = index + 1 == manifest.logs.len();
         let path = directory.path_of(&file.name);
-        loaded.segments.push(Segment { start: file.start, path: path.clone() });
+        loaded.segments.push(Segment {
+            start: file.start,
+            path: path.clone(),
+        });
         // A rewrite that was cut short leaves logs from before the base that is not there yet.
         if loaded.position.offset < file.start {
-            let gap = RecordError::Offset { expected: loaded.position.offset, found: file.start };
+            let gap = RecordError::Offset {
+                expected: loaded.position.offset,
+                found: file.start,
+            };
             return Err(LoadError::Record { path, source: gap });
         }
         let whole = load_log(&path, &mut loaded, &with_engine, &mut breathe).await;
@@ -77,7 +91,10 @@ pub async fn load(
             }
             Ok(_) => {
                 let expected = loaded.position.offset;
-                return Err(LoadError::Record { path, source: RecordError::Header { expected } });
+                return Err(LoadError::Record {
+                    path,
+                    source: RecordError::Header { expected },
+                });
             }
             Err(error) => return Err(error),
         }
@@ -92,7 +109,9 @@ fn cut(directory: &Directory, file: &LogFile, end: u64) -> Result<(), FilesError
 
 async fn load_base(
     path: &PathBuf,
-    with_engine: &impl Fn(&mut dyn FnMut(&mut Engine) -> Result<(), ReplayError>) -> Result<(), ReplayError>,
+    with_engine: &impl Fn(
+        &mut dyn FnMut(&mut Engine) -> Result<(), ReplayError>,
+    ) -> Result<(), ReplayError>,
     breathe: &mut impl AsyncFnMut(),
 ) -> Result<(), LoadError> {
     let mut file = File::open(path).map_err(io_error("open", path))?;
@@ -113,9 +132,15 @@ async fn load_base(
             }
             Ok(())
         });
-        fed.map_err(|source| LoadError::Effects { path: path.clone(), source })?;
+        fed.map_err(|source| LoadError::Effects {
+            path: path.clone(),
+            source,
+        })?;
         if let Some(source) = broken {
-            return Err(LoadError::Base { path: path.clone(), source });
+            return Err(LoadError::Base {
+                path: path.clone(),
+                source,
+            });
         }
         if ended {
             return Ok(());
@@ -128,7 +153,11 @@ async fn load_base(
 pub fn insert_items(reader: &mut RdbReader, engine: &mut Engine) -> Result<bool, RdbError> {
     while let Some(item) = reader.next_item()? {
         match item {
-            RdbItem::Entry { key, value, expires_at_ms } => {
+            RdbItem::Entry {
+                key,
+                value,
+                expires_at_ms,
+            } => {
                 insert(engine, &key, value, expires_at_ms);
             }
             RdbItem::Aux { name, value } => engine.restore_aux(&name, &value),
@@ -147,7 +176,9 @@ fn insert(engine: &mut Engine, key: &[u8], value: Value, expires_at_ms: Option<u
 async fn load_log(
     path: &PathBuf,
     loaded: &mut Loaded,
-    with_engine: &impl Fn(&mut dyn FnMut(&mut Engine) -> Result<(), ReplayError>) -> Result<(), ReplayError>,
+    with_engine: &impl Fn(
+        &mut dyn FnMut(&mut Engine) -> Result<(), ReplayError>,
+    ) -> Result<(), ReplayError>,
     breathe: &mut impl AsyncFnMut(),
 ) -> Result<u64, LoadError> {
     let mut file = File::open(path).map_err(io_error("open", path))?;
@@ -168,7 +199,12 @@ async fn load_log(
                 }
                 // More of the file has to be seen before a bad record is known to be its last.
                 Err(_) if count > 0 && buffer.len() - used < SLICE_BYTES => break,
-                Err(source) => return Err(LoadError::Record { path: path.clone(), source }),
+                Err(source) => {
+                    return Err(LoadError::Record {
+                        path: path.clone(),
+                        source,
+                    });
+                }
             };
             let end = used + record.len();
             if record.offset >= loaded.position.offset {
@@ -178,7 +214,10 @@ async fn load_log(
                     engine.effects.clear();
                     done
                 });
-                replayed.map_err(|source| LoadError::Effects { path: path.clone(), source })?;
+                replayed.map_err(|source| LoadError::Effects {
+                    path: path.clone(),
+                    source,
+                })?;
                 note(loaded, record.epoch, record.offset, record.len() as u64);
             }
             at += record.len() as u64;
@@ -194,12 +233,18 @@ async fn load_log(
 
 /// Whether a record that is wrong can be one whose writing was cut short: no record follows it.
 fn is_last(bytes: &[u8], _error: &RecordError) -> bool {
-    !bytes.windows(6).skip(1).any(|window| window.starts_with(b"\n#KV "))
+    !bytes
+        .windows(6)
+        .skip(1)
+        .any(|window| window.starts_with(b"\n#KV "))
 }
 
 fn note(loaded: &mut Loaded, epoch: u64, offset: u64, length: u64) {
     if loaded.history.last().is_none_or(|last| last.epoch < epoch) {
         loaded.history.push(EpochStart { epoch, offset });
     }
-    loaded.position = Position { epoch, offset: offset + length };
+    loaded.position = Position {
+        epoch,
+        offset: offset + length,
+    };
 }

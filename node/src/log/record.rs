@@ -3,6 +3,7 @@
 //! `#KV <epoch> <offset> <length> <crc32c>\r\n`, all decimal but the checksum, which is hexadecimal and
 //! covers the three numbers and the effects. `offset` is where the line begins in the stream.
 
+use protocol::resp::write_i64;
 use thiserror::Error;
 
 /// Longest header line, in bytes.
@@ -33,39 +34,72 @@ pub enum RecordError {
     Header { expected: u64 },
     #[error("the record at offset {expected} says it is at offset {found}")]
     Offset { expected: u64, found: u64 },
-    #[error("the record at offset {offset} has checksum {found:08x}, its header says {expected:08x}")]
-    Checksum { offset: u64, expected: u32, found: u32 },
+    #[error(
+        "the record at offset {offset} has checksum {found:08x}, its header says {expected:08x}"
+    )]
+    Checksum {
+        offset: u64,
+        expected: u32,
+        found: u32,
+    },
 }
 
-/// The bytes of a record.
-pub fn encode(epoch: u64, offset: u64, effects: &[u8]) -> Vec<u8> {
+/// Appends a record.
+pub fn encode(out: &mut Vec<u8>, epoch: u64, offset: u64, effects: &[u8]) {
+    out.extend_from_slice(b"#KV ");
+    for number in [epoch, offset, effects.len() as u64] {
+        write_i64(out, number as i64);
+        out.push(b' ');
+    }
     let checksum = checksum(epoch, offset, effects);
-    let header = format!("#KV {epoch} {offset} {} {checksum:08x}\r\n", effects.len());
-    let mut record = Vec::with_capacity(header.len() + effects.len());
-    record.extend_from_slice(header.as_bytes());
-    record.extend_from_slice(effects);
-    record
+    for shift in (0..8).rev() {
+        out.push(b"0123456789abcdef"[(checksum >> (shift * 4)) as usize & 15]);
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(effects);
 }
 
 /// Reads the record at the front of `bytes`, which must be at `expected` in the stream. `None` when
 /// `bytes` end before the record does.
 pub fn decode(bytes: &[u8], expected: u64) -> Result<Option<Record>, RecordError> {
     let header_error = RecordError::Header { expected };
-    let Some(end) = bytes.iter().take(HEADER_BYTES_MAX).position(|&byte| byte == b'\n') else {
+    let Some(end) = bytes
+        .iter()
+        .take(HEADER_BYTES_MAX)
+        .position(|&byte| byte == b'\n')
+    else {
         let hopeless = bytes.len() >= HEADER_BYTES_MAX || !could_begin(bytes);
-        return if hopeless { Err(header_error) } else { Ok(None) };
+        return if hopeless {
+            Err(header_error)
+        } else {
+            Ok(None)
+        };
     };
     let Some((epoch, offset, effects_bytes, wanted)) = parse_header(&bytes[..end]) else {
         return Err(header_error);
     };
     if offset != expected {
-        return Err(RecordError::Offset { expected, found: offset });
+        return Err(RecordError::Offset {
+            expected,
+            found: offset,
+        });
     }
-    let record = Record { epoch, offset, header_bytes: end + 1, effects_bytes };
-    let Some(effects) = bytes.get(record.header_bytes..record.len()) else { return Ok(None) };
+    let record = Record {
+        epoch,
+        offset,
+        header_bytes: end + 1,
+        effects_bytes,
+    };
+    let Some(effects) = bytes.get(record.header_bytes..record.len()) else {
+        return Ok(None);
+    };
     let found = checksum(epoch, offset, effects);
     if found != wanted {
-        return Err(RecordError::Checksum { offset, expected: wanted, found });
+        return Err(RecordError::Checksum {
+            offset,
+            expected: wanted,
+            found,
+        });
     }
     Ok(Some(record))
 }
@@ -83,7 +117,10 @@ fn parse_header(line: &[u8]) -> Option<(u64, u64, usize, u32)> {
     let offset = words.next()?.parse().ok()?;
     let length = words.next()?.parse().ok()?;
     let checksum = u32::from_str_radix(words.next()?, 16).ok()?;
-    words.next().is_none().then_some((epoch, offset, length, checksum))
+    words
+        .next()
+        .is_none()
+        .then_some((epoch, offset, length, checksum))
 }
 
 fn checksum(epoch: u64, offset: u64, effects: &[u8]) -> u32 {
@@ -98,9 +135,15 @@ fn checksum(epoch: u64, offset: u64, effects: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
+    fn encoded(epoch: u64, offset: u64, effects: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, epoch, offset, effects);
+        bytes
+    }
+
     #[test]
     fn a_record_reads_back_and_a_cut_one_is_incomplete() {
-        let bytes = encode(3, 1_000, b"*1\r\n$4\r\nPING\r\n");
+        let bytes = encoded(3, 1_000, b"*1\r\n$4\r\nPING\r\n");
         let record = decode(&bytes, 1_000).unwrap().unwrap();
         assert_eq!((record.epoch, record.len()), (3, bytes.len()));
         for end in 0..bytes.len() {
@@ -110,12 +153,21 @@ mod tests {
 
     #[test]
     fn damage_is_found() {
-        let bytes = encode(3, 1_000, b"abc");
+        let bytes = encoded(3, 1_000, b"abc");
         for index in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[index] ^= 0x10;
-            assert!(!matches!(decode(&damaged, 1_000), Ok(Some(_))), "byte {index}");
+            assert!(
+                !matches!(decode(&damaged, 1_000), Ok(Some(_))),
+                "byte {index}"
+            );
         }
-        assert_eq!(decode(&bytes, 7), Err(RecordError::Offset { expected: 7, found: 1_000 }));
+        assert_eq!(
+            decode(&bytes, 7),
+            Err(RecordError::Offset {
+                expected: 7,
+                found: 1_000
+            })
+        );
     }
 }

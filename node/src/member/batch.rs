@@ -1,0 +1,204 @@
+//! Executes what a client has sent: as many requests as its bytes hold, then one record of effects.
+
+use super::{Member, State};
+use crate::commands::{Command, flag};
+use crate::execute::Outcome;
+use crate::execute::session::SessionId;
+use protocol::admin::AdminRequest;
+use protocol::resp::{RequestError, RequestLimits, RequestReader};
+use protocol::status::Role;
+use smallvec::SmallVec;
+
+/// Replies are sent before more requests are executed once they have grown to so many bytes.
+const REPLY_BYTES_MAX: usize = 256 * 1024;
+
+/// What follows on a batch.
+#[derive(Debug)]
+pub enum Next {
+    /// Every whole request was executed: read on.
+    Read,
+    /// The replies have grown large: send them, then go on with the same bytes.
+    Continue,
+    Close,
+    /// The next request has to wait until something changes, then run.
+    Frozen,
+    Wait {
+        replicas: u64,
+        timeout_ms: u64,
+    },
+    Admin(AdminRequest),
+    Shutdown,
+}
+
+/// What a batch came to.
+#[derive(Debug)]
+pub struct Batch {
+    pub next: Next,
+    /// The replies may be sent once everything before this offset is committed.
+    pub needed: u64,
+    pub reign: u64,
+    /// [`State::changes`] when the batch ran.
+    pub changes: u64,
+    /// Bytes of the requests that are done with.
+    pub used: usize,
+}
+
+impl Member {
+    /// Executes the requests in `buffer`, which begins where the next request does.
+    pub fn execute(
+        &self,
+        session: SessionId,
+        reader: &mut RequestReader,
+        buffer: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Batch {
+        let now_ms = self.clock.now_ms();
+        let monotonic_ms = self.clock.monotonic_ms();
+        let state = &mut *self.state.borrow_mut();
+        state.engine.view.lease_valid = state.lease_end_ms > monotonic_ms;
+        let mut run = Run {
+            state,
+            session,
+            now_ms,
+            needed: 0,
+            served: false,
+            used: 0,
+        };
+        let next = run.requests(reader, buffer, out);
+        let (needed, served, used) = (run.needed, run.served, run.used);
+        let end = state.append_effects();
+        let needed = needed.max(end.unwrap_or(0));
+        if end.is_some() {
+            self.signals.flush.notify_one();
+        }
+        self.end_killed(state);
+        // What was read must have been this member's to serve until after it was read.
+        let lapsed = served
+            && state.role() == Role::Primary
+            && state.is_cluster()
+            && state.lease_end_ms <= self.clock.monotonic_ms();
+        let next = if lapsed && state.engine.view.lease_valid {
+            out.clear();
+            Next::Close
+        } else {
+            next
+        };
+        Batch {
+            next,
+            needed,
+            reign: state.reign,
+            changes: state.changes,
+            used,
+        }
+    }
+
+    fn end_killed(&self, state: &mut State) {
+        for killed in state.engine.kills.drain(..) {
+            if let Some(connection) = state.connections.get(&killed) {
+                connection.abort();
+            }
+        }
+    }
+}
+
+struct Run<'a> {
+    state: &'a mut State,
+    session: SessionId,
+    now_ms: u64,
+    needed: u64,
+    /// Data was read or written.
+    served: bool,
+    /// Bytes of the requests that are done with.
+    used: usize,
+}
+
+impl Run<'_> {
+    fn requests(&mut self, reader: &mut RequestReader, buffer: &[u8], out: &mut Vec<u8>) -> Next {
+        loop {
+            if reader.consumed() >= buffer.len() {
+                return Next::Read;
+            }
+            match reader.read(buffer, self.limits()) {
+                Ok(true) => {}
+                Ok(false) => return Next::Read,
+                Err(error) => return refuse(error, out),
+            }
+            let next = {
+                let arguments: SmallVec<[&[u8]; 8]> = reader.arguments(buffer).collect();
+                self.request(&arguments, out)
+            };
+            if !matches!(next, Some(Next::Frozen)) {
+                self.used = reader.consumed();
+            }
+            // A request that waits is read again from its first byte.
+            reader.start_next(self.used);
+            if let Some(next) = next {
+                return next;
+            }
+            if out.len() >= REPLY_BYTES_MAX {
+                return Next::Continue;
+            }
+        }
+    }
+
+    fn limits(&self) -> RequestLimits {
+        let session = self.state.engine.sessions.get(self.session);
+        RequestLimits {
+            bulk_bytes_max: self.state.engine.config.bulk_bytes_max,
+            authenticated: session.is_some_and(|session| session.authenticated),
+        }
+    }
+
+    fn request(&mut self, arguments: &[&[u8]], out: &mut Vec<u8>) -> Option<Next> {
+        let engine = &mut self.state.engine;
+        let outcome = engine.execute(self.session, arguments, self.now_ms, out);
+        if let Some(command) = engine.last_command.filter(|command| touches_data(command)) {
+            self.served = true;
+            self.need(command, arguments);
+        }
+        match outcome {
+            Outcome::Replied => None,
+            Outcome::Close => Some(Next::Close),
+            Outcome::Frozen => Some(Next::Frozen),
+            Outcome::Wait {
+                replicas,
+                timeout_ms,
+            } => Some(Next::Wait {
+                replicas,
+                timeout_ms,
+            }),
+            Outcome::Admin(request) => Some(Next::Admin(request)),
+            Outcome::Shutdown => Some(Next::Shutdown),
+        }
+    }
+
+    /// Notes what must be committed before the reply to this command is sent.
+    fn need(&mut self, command: &Command, arguments: &[&[u8]]) {
+        if self.state.pending.is_empty() {
+            return;
+        }
+        let keyspace = &self.state.engine.keyspace;
+        let pending = &self.state.pending;
+        let whole = command.has(flag::KEYSPACE) || command.has(flag::IN_MULTI_AT_ONCE);
+        let needed = if whole {
+            pending.needed_by_all()
+        } else {
+            let keys = command.keys(arguments);
+            keys.map(|key| pending.needed_by(keyspace.hashed(key).hash))
+                .max()
+                .unwrap_or(0)
+        };
+        self.needed = self.needed.max(needed);
+    }
+}
+
+fn touches_data(command: &Command) -> bool {
+    command.key_range.0 > 0 || command.has(flag::KEYSPACE) || command.has(flag::IN_MULTI_AT_ONCE)
+}
+
+fn refuse(error: RequestError, out: &mut Vec<u8>) -> Next {
+    out.push(b'-');
+    out.extend_from_slice(error.to_string().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    Next::Close
+}

@@ -1,0 +1,143 @@
+//! What has to be done regularly: flushing batches to the log, hearing from the disk, expiring keys,
+//! freeing memory, ending pauses.
+
+use super::{Member, State};
+use protocol::status::Role;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How often the member looks after itself.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Ticks between two looks at the process.
+const PROCESS_TICKS: u32 = 50;
+
+/// Keys expired and entries freed in one go, so that no pause grows with their number.
+const EXPIRE_KEYS: usize = 200;
+const FREE_ENTRIES: usize = 2000;
+
+/// Hands the effects of batches to the log's readers. It runs after the batches that were ready at
+/// the same time, so that they share one write to the disk and one frame to each replica.
+pub async fn flush(member: Rc<Member>) {
+    loop {
+        member.signals.flush.notified().await;
+        member.with(State::flush);
+    }
+}
+
+/// Hears how far the disk has got.
+pub async fn watch_disk(member: Rc<Member>) {
+    loop {
+        let Some(progress) = member.with(|state| {
+            state
+                .log
+                .disk()
+                .map(crate::log::disk::Disk::progress_handle)
+        }) else {
+            return;
+        };
+        progress.await;
+        member.with(|state| {
+            state.advance();
+            state.signals.committed.notify_waiters();
+            // A replica confirms what its disk has.
+            state.signals.held.notify_one();
+        });
+    }
+}
+
+/// Ticks until the process ends.
+pub async fn tick(member: Rc<Member>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut slot, mut ticks) = (0, 0u32);
+    loop {
+        interval.tick().await;
+        let (now_ms, monotonic_ms) = (member.clock.now_ms(), member.clock.monotonic_ms());
+        member.with(|state| {
+            state.tick(monotonic_ms);
+            slot = state.engine.expire_some(slot, now_ms, EXPIRE_KEYS);
+            state.engine.make_room(now_ms);
+            state.append_effects();
+            state.flush();
+            state.engine.keyspace.collect_garbage(FREE_ENTRIES);
+            state.update_facts();
+            if ticks % PROCESS_TICKS == 0 {
+                state.look_at_process();
+            }
+        });
+        ticks = ticks.wrapping_add(1);
+    }
+}
+
+impl State {
+    /// Hands what was appended to the disk and to readers.
+    pub fn flush(&mut self) {
+        if self.log.flush() {
+            self.signals.appended.notify_waiters();
+            self.advance();
+            self.signals.committed.notify_waiters();
+        }
+    }
+
+    fn tick(&mut self, monotonic_ms: u64) {
+        self.engine.view.lease_valid =
+            self.role() == Role::Primary && self.lease_end_ms > monotonic_ms;
+        if self.handover_until_ms != 0 && self.handover_until_ms <= monotonic_ms {
+            self.end_handover();
+        }
+        let error = self.log.disk().and_then(crate::log::disk::Disk::error);
+        if error != self.engine.view.disk_error {
+            match &error {
+                Some(error) => tracing::error!("writes are refused: {error}"),
+                None => tracing::info!("the disk can be written again"),
+            }
+            self.engine.view.disk_error = error;
+            self.signals.committed.notify_waiters();
+        }
+        let walks = self.engine.keyspace.walk_bytes() as u64;
+        let captured: u64 = self
+            .captures
+            .iter()
+            .map(|capture| capture.bytes() as u64)
+            .sum();
+        self.engine.view.buffer_bytes =
+            self.output_bytes + self.log.recent_bytes() + walks + captured;
+        if let Some(disk) = self.log.disk() {
+            disk.set_fsync(self.engine.config.fsync);
+        }
+        let backlog_bytes = self.engine.config.backlog_bytes;
+        self.log.set_recent_bytes_max(backlog_bytes);
+    }
+
+    /// Reads what the kernel says of the process; nothing is shown where `/proc` is not there.
+    fn look_at_process(&mut self) {
+        let facts = &mut self.engine.view.facts;
+        if let Ok(statm) = std::fs::read_to_string("/proc/self/statm") {
+            let pages = statm
+                .split(' ')
+                .nth(1)
+                .and_then(|pages| pages.parse::<u64>().ok());
+            facts.resident_bytes = pages.unwrap_or(0) * PAGE_BYTES;
+        }
+        if let Ok(stat) = std::fs::read_to_string("/proc/self/stat") {
+            // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
+            let fields = stat.rsplit(')').next().unwrap_or_default().split(' ');
+            let ticks: Vec<f64> = fields
+                .skip(12)
+                .take(2)
+                .filter_map(|t| t.parse().ok())
+                .collect();
+            if let [user, system] = ticks[..] {
+                facts.cpu_user_seconds = user / CLOCK_TICKS;
+                facts.cpu_system_seconds = system / CLOCK_TICKS;
+            }
+        }
+    }
+}
+
+/// Of `/proc/self/statm` on every platform the images are built for.
+const PAGE_BYTES: u64 = 4096;
+
+/// Clock ticks per second in `/proc`; fixed for user space on Linux.
+const CLOCK_TICKS: f64 = 100.0;

@@ -1,0 +1,135 @@
+//! Rewrites the base when the log has outgrown it.
+
+use super::segments_of;
+use super::snapshot::{Piece, Snapshot};
+use crate::log::disk::Disk;
+use crate::log::files::{FilesError, Manifest};
+use crate::member::{Member, State};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How often the sizes are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A failed rewrite is not tried again before this.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// The walk waits while the disk is so many bytes behind.
+const QUEUED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+type Answer = oneshot::Receiver<Result<Manifest, FilesError>>;
+
+/// Rewrites whenever it is due, until the process ends.
+pub async fn run(member: Rc<Member>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if !member.with(|state| state.rewrite_is_due()) {
+            continue;
+        }
+        member.with(|state| state.engine.view.facts.rewriting = true);
+        let result = rewrite(&member).await;
+        member.with(|state| state.engine.view.facts.rewriting = false);
+        match result {
+            Ok(true) => {}
+            Ok(false) => tracing::info!("the rewrite was overtaken; it will begin anew"),
+            Err(error) => {
+                tracing::error!("rewriting the base: {error}");
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    }
+}
+
+impl State {
+    fn rewrite_is_due(&self) -> bool {
+        let Some(disk) = self.log.disk() else {
+            return false;
+        };
+        let (log_bytes, base_bytes) = disk.sizes();
+        let config = &self.engine.config;
+        let grown = base_bytes / 100 * u64::from(config.rewrite_percent);
+        config.rewrite_percent > 0
+            && log_bytes > config.rewrite_bytes_min.max(grown)
+            && self.engine.view.disk_error.is_none()
+            && !self.link.as_ref().is_some_and(|link| link.syncing)
+    }
+
+    fn ask_disk(&self, ask: impl FnOnce(&Disk) -> Answer) -> Option<Answer> {
+        self.log.disk().map(ask)
+    }
+}
+
+/// Writes a new base; `false` when the keyspace or the log was replaced on the way.
+async fn rewrite(member: &Rc<Member>) -> Result<bool, FilesError> {
+    let begun = member.with(|state| {
+        let snapshot = Snapshot::begin(state);
+        let (position, history) = (snapshot.position, snapshot.history.clone());
+        let answer = state.ask_disk(|disk| disk.begin_base(position, history))?;
+        Some((Walking { member, snapshot }, answer, state.reign))
+    });
+    let Some((mut walking, answer, reign)) = begun else {
+        return Ok(false);
+    };
+    if !use_manifest(member, answer, reign).await? {
+        return Ok(false);
+    }
+    loop {
+        let piece = member.with(|state| match state.reign == reign {
+            true => walking.snapshot.next(state),
+            false => Piece::Aborted,
+        });
+        match piece {
+            Piece::Bytes(bytes) => {
+                member.with(|state| state.log.disk().map(|disk| disk.base_bytes(bytes)));
+                tokio::task::yield_now().await;
+                until_disk_follows(member).await;
+            }
+            Piece::End => break,
+            Piece::Aborted => {
+                member.with(|state| state.log.disk().map(Disk::abandon_base));
+                return Ok(false);
+            }
+        }
+    }
+    drop(walking);
+    match member.with(|state| state.ask_disk(Disk::end_base)) {
+        Some(answer) => use_manifest(member, answer, reign).await,
+        None => Ok(false),
+    }
+}
+
+async fn until_disk_follows(member: &Member) {
+    member
+        .until(&member.signals.committed, |state| {
+            let queued = state.log.disk().map_or(0, Disk::queued_bytes);
+            (queued <= QUEUED_BYTES_MAX).then_some(())
+        })
+        .await;
+}
+
+async fn use_manifest(member: &Member, answer: Answer, reign: u64) -> Result<bool, FilesError> {
+    // No answer: the disk thread has ended, and with it the process.
+    let Ok(manifest) = answer.await else {
+        return Ok(false);
+    };
+    let manifest = manifest?;
+    Ok(member.with(|state| {
+        let same = state.reign == reign;
+        if let Some(directory) = member.directory.as_ref().filter(|_| same) {
+            state.log.set_segments(segments_of(directory, &manifest));
+        }
+        same
+    }))
+}
+
+struct Walking<'a> {
+    member: &'a Member,
+    snapshot: Snapshot,
+}
+
+impl Drop for Walking<'_> {
+    fn drop(&mut self) {
+        self.member.with(|state| self.snapshot.end(state));
+    }
+}

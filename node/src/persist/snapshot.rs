@@ -1,0 +1,102 @@
+//! A snapshot of the whole keyspace as an RDB stream, taken piece by piece while commands go on. Bases
+//! on disk and full syncs are both made of it.
+
+use crate::commands::REDIS_VERSION;
+use crate::keyspace::walk::{WalkFormat, WalkId};
+use crate::member::State;
+use crate::rdb::{RdbChecksum, write_footer, write_header};
+use protocol::admin::EpochStart;
+use protocol::slots::SlotSet;
+use protocol::status::Position;
+
+/// Entries walked in one go.
+const STEP_ENTRIES: usize = 128;
+
+/// A piece is handed out when it has grown to so many bytes.
+const PIECE_BYTES: usize = 64 * 1024;
+
+pub struct Snapshot {
+    walk: WalkId,
+    checksum: RdbChecksum,
+    header: Option<Vec<u8>>,
+    ended: bool,
+    /// The state is that of the log at this position.
+    pub position: Position,
+    pub history: Vec<EpochStart>,
+}
+
+/// What [`Snapshot::next`] gives.
+pub enum Piece {
+    Bytes(Vec<u8>),
+    /// Everything has been given.
+    End,
+    /// The keyspace was emptied on the way: begin anew.
+    Aborted,
+}
+
+impl Snapshot {
+    /// Begins a snapshot of the state as of now.
+    pub fn begin(state: &mut State) -> Self {
+        state.append_effects();
+        state.flush();
+        let walk = state
+            .engine
+            .keyspace
+            .start_walk(SlotSet::all(), WalkFormat::Rdb);
+        let mut fields = vec![("redis-ver".to_owned(), REDIS_VERSION.to_owned())];
+        fields.extend(state.engine.aux_fields());
+        let mut header = Vec::new();
+        let borrowed: Vec<(&str, &str)> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        write_header(&mut header, &borrowed);
+        Self {
+            walk,
+            checksum: RdbChecksum::default(),
+            header: Some(header),
+            ended: false,
+            position: state.log.position(),
+            history: state.log.history().to_vec(),
+        }
+    }
+
+    /// Walks a little and gives what that wrote. Nothing in it grows with the dataset.
+    pub fn next(&mut self, state: &mut State) -> Piece {
+        if self.ended {
+            return Piece::End;
+        }
+        let keyspace = &mut state.engine.keyspace;
+        let mut bytes = self.header.take().unwrap_or_default();
+        let mut complete = false;
+        let mut steps = 0;
+        while bytes.len() < PIECE_BYTES && !complete && steps < STEPS_PER_PIECE {
+            keyspace.step_walk(self.walk, STEP_ENTRIES);
+            let Some(walk) = keyspace.walk_mut(self.walk) else {
+                return Piece::Aborted;
+            };
+            if walk.is_aborted() {
+                return Piece::Aborted;
+            }
+            bytes.extend(walk.take_output());
+            complete = walk.is_complete();
+            steps += 1;
+        }
+        self.checksum.update(&bytes);
+        if complete {
+            let mut footer = Vec::new();
+            write_footer(&mut footer, &mut self.checksum);
+            bytes.extend(footer);
+            self.ended = true;
+        }
+        Piece::Bytes(bytes)
+    }
+
+    /// Must be called when the snapshot is done with, complete or not.
+    pub fn end(&self, state: &mut State) {
+        state.engine.keyspace.end_walk(self.walk);
+    }
+}
+
+/// Most steps of one piece.
+const STEPS_PER_PIECE: usize = 16;

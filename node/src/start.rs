@@ -1,0 +1,194 @@
+//! Starts the process's tasks and ends them in order.
+
+use crate::accept::accept;
+use crate::commands;
+use crate::execute::config::{Config, find, memory};
+use crate::http;
+use crate::log::files::Meta;
+use crate::member::{Member, housekeeping};
+use crate::migrate::source;
+use crate::options::Options;
+use crate::persist::{self, new_id, rewrite};
+use crate::replicate::follow;
+use anyhow::{Context as _, anyhow};
+use protocol::status::Role;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// How long replies that are on their way may take when the process ends.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// Runs a member until it is told to stop.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let config = config_of(&options)?;
+    let (directory, meta) = match &options.dir {
+        Some(dir) => {
+            let (directory, meta) = persist::open(dir, config.fsync)?;
+            (Some(directory), meta)
+        }
+        None => (
+            None,
+            Meta {
+                id: new_id(),
+                clean: true,
+                ..Meta::default()
+            },
+        ),
+    };
+    let topology = meta.topology.clone();
+    let member = Rc::new(Member::new(options, config, directory, meta));
+    prepare(&member)?;
+    if let Some(topology) = topology.filter(|_| member.options.cluster) {
+        member.with(|state| state.use_topology(topology.into()));
+    }
+    let listener = listen(&member).await?;
+    let accepting = member.spawn(|member| accept(member, listener));
+    member.spawn(housekeeping::flush);
+    member.spawn(housekeeping::tick);
+    http::start(&member)?;
+    persist::start(&member).await?;
+    member.spawn(housekeeping::watch_disk);
+    member.spawn(follow::run);
+    member.spawn(source::run);
+    member.spawn(rewrite::run);
+    stopped(&member).await?;
+    hand_over(&member).await;
+    accepting.abort();
+    finish(&member).await
+}
+
+/// The configuration that the options ask for.
+fn config_of(options: &Options) -> anyhow::Result<Config> {
+    let mut config = Config::default();
+    if let Some(text) = &options.maxmemory {
+        config.maxmemory_bytes =
+            memory(text, 0, u64::MAX >> 1).map_err(|reason| anyhow!("--maxmemory: {reason}"))?;
+    }
+    for setting in options.config.iter().filter(|setting| !setting.is_empty()) {
+        let (name, value) = setting
+            .split_once('=')
+            .ok_or_else(|| anyhow!("--config {setting}: not of the form name=value"))?;
+        let option = find(name).ok_or_else(|| anyhow!("--config {name}: no such option"))?;
+        let set = option
+            .set
+            .ok_or_else(|| anyhow!("--config {name}: cannot be set"))?;
+        set(&mut config, value).map_err(|reason| anyhow!("--config {name}: {reason}"))?;
+    }
+    if let Some(path) = &options.password_file {
+        config.requirepass = password_in(path)?;
+    }
+    Ok(config)
+}
+
+fn password_in(path: &std::path::Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("reading the password in {}", path.display()))?;
+    let password = text.trim_end_matches(['\r', '\n']).to_owned();
+    if password.is_empty() {
+        return Err(anyhow!("the password in {} is empty", path.display()));
+    }
+    Ok(password)
+}
+
+fn prepare(member: &Member) -> anyhow::Result<()> {
+    let options = &member.options;
+    let system_password = options
+        .system_password_file
+        .as_deref()
+        .map(password_in)
+        .transpose()?;
+    let now_ms = member.clock.now_ms();
+    member.with(|state| {
+        state.engine.system_password = system_password;
+        state.engine.view.role = Role::Loading;
+        let facts = &mut state.engine.view.facts;
+        facts.run_id = new_id();
+        facts.bind = options.bind.to_string();
+        facts.port = options.port;
+        facts.started_ms = now_ms;
+        facts.dir = options.dir.as_ref().map(|dir| dir.display().to_string());
+    });
+    Ok(())
+}
+
+async fn listen(member: &Member) -> anyhow::Result<TcpListener> {
+    let options = &member.options;
+    let address = std::net::SocketAddr::new(options.bind, options.port);
+    let listen = || -> std::io::Result<TcpListener> {
+        let socket = match address.is_ipv4() {
+            true => TcpSocket::new_v4()?,
+            false => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    let listener = listen().with_context(|| format!("listening on {address}"))?;
+    let port = listener.local_addr()?.port();
+    member.with(|state| state.engine.view.facts.port = port);
+    tracing::info!(
+        address = %listener.local_addr()?,
+        commands = commands::CommandTable.all().len(),
+        version = env!("CARGO_PKG_VERSION"),
+        "listening"
+    );
+    Ok(listener)
+}
+
+/// Waits for a signal or the command to stop.
+async fn stopped(member: &Member) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("told to stop"),
+        _ = interrupt.recv() => tracing::info!("interrupted"),
+        () = member.signals.stop.notified() => tracing::info!("SHUTDOWN"),
+    }
+    Ok(())
+}
+
+/// A primary with replicas says that it wants to stop, and waits until another one has taken over.
+async fn hand_over(member: &Member) {
+    let wait = member.with(|state| {
+        state.stopping = true;
+        let name = state.name().to_owned();
+        let shard = state.shard();
+        let others = shard.is_some_and(|shard| shard.electable().iter().any(|m| *m != name));
+        state.role() == Role::Primary && others
+    });
+    if !wait {
+        return;
+    }
+    tracing::info!("handing over");
+    let taken = member.until(&member.signals.changed, |state| {
+        (state.role() != Role::Primary && !state.engine.view.paused).then_some(())
+    });
+    let limit = Duration::from_secs(member.options.handover_timeout_seconds);
+    if tokio::time::timeout(limit, taken).await.is_err() {
+        tracing::warn!("nobody took over in time");
+    }
+    // Clients whose requests waited are being told where to go.
+    tokio::time::sleep(LINGER).await;
+}
+
+/// Writes everything to the disk and says so.
+async fn finish(member: &Member) -> anyhow::Result<()> {
+    let (stopped, meta) = member.with(|state| {
+        state.append_effects();
+        state.flush();
+        let mut meta = state.meta.clone();
+        meta.stopped_well = true;
+        (state.log.disk().map(crate::log::disk::Disk::stop), meta)
+    });
+    if let (Some(stopped), Some(directory)) = (stopped, &member.directory) {
+        stopped.await.context("the disk thread has ended")??;
+        directory.write_meta(&meta)?;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
