@@ -100,7 +100,7 @@ impl Engine {
             stats: Stats::default(),
             sessions: Sessions::default(),
             view: View::default(),
-            commands: CommandTable::default(),
+            commands: CommandTable,
             imports: BTreeMap::new(),
             exports: BTreeMap::new(),
             kills: Vec::new(),

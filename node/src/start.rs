@@ -120,9 +120,10 @@ async fn listen(member: &Member) -> anyhow::Result<TcpListener> {
     let options = &member.options;
     let address = std::net::SocketAddr::new(options.bind, options.port);
     let listen = || -> std::io::Result<TcpListener> {
-        let socket = match address.is_ipv4() {
-            true => TcpSocket::new_v4()?,
-            false => TcpSocket::new_v6()?,
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
         };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;

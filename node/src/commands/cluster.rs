@@ -233,17 +233,19 @@ fn nodes(context: &mut Context, _arguments: &[&[u8]]) {
                     ("slave", primary_id)
                 };
                 let (_, port) = split_address(&member.address);
-                text += &format!(
+                let mut line = format!(
                     "{} {}@{} {myself}{role} {master} 0 0 {} connected",
                     member.id, member.address, port, entry.shard.epoch
                 );
                 for (start, end) in entry.ranges.iter().filter(|_| primary) {
-                    text += &if start == end {
-                        format!(" {start}")
-                    } else {
-                        format!(" {start}-{end}")
-                    };
+                    line.push(' ');
+                    line += &start.to_string();
+                    if start != end {
+                        line.push('-');
+                        line += &end.to_string();
+                    }
                 }
+                text += &line;
                 text.push('\n');
             }
         }
@@ -320,6 +322,8 @@ fn get_keys(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         });
     }
     context.reply.array(found.len());
-    found.iter().for_each(|key| context.reply.bulk(key));
+    for key in &found {
+        context.reply.bulk(key);
+    }
     Ok(())
 }

@@ -23,8 +23,9 @@ pub const COMMANDS: &[Command] = &[command(
             .filter(|row| !row.name.contains('|'))
             .collect();
         context.reply.array(rows.len());
-        rows.into_iter()
-            .for_each(|row| describe(&mut context.reply, row));
+        for row in rows {
+            describe(&mut context.reply, row);
+        }
     },
 )
 .flags(USUAL)
@@ -118,16 +119,18 @@ fn describe(reply: &mut ReplyWriter, row: &Command) {
         .map(|(_, name)| *name)
         .collect();
     reply.set(flags.len());
-    flags.iter().for_each(|name| reply.simple(name));
+    for name in &flags {
+        reply.simple(name);
+    }
     let (first, last, step) = row.key_range;
-    [first, last, step]
-        .iter()
-        .for_each(|value| reply.integer(i64::from(*value)));
+    for value in &[first, last, step] {
+        reply.integer(i64::from(*value));
+    }
     let categories = row.categories();
     reply.set(categories.len());
-    categories
-        .iter()
-        .for_each(|name| reply.simple(&format!("@{name}")));
+    for name in &categories {
+        reply.simple(&format!("@{name}"));
+    }
     reply.array(0);
     describe_keys(reply, row);
     reply.array(row.subcommands.len());
@@ -149,7 +152,9 @@ fn describe_keys(reply: &mut ReplyWriter, row: &Command) {
         ["RO", "ACCESS"]
     };
     reply.set(flags.len());
-    flags.iter().for_each(|name| reply.simple(name));
+    for name in &flags {
+        reply.simple(name);
+    }
     reply.bulk(b"begin_search");
     reply.map(2);
     reply.bulk(b"type");
@@ -183,8 +188,9 @@ fn docs(context: &mut Context, arguments: &[&[u8]]) {
         names.iter().filter_map(|name| named(name)).collect()
     };
     context.reply.map(rows.len());
-    rows.into_iter()
-        .for_each(|row| document(&mut context.reply, row));
+    for row in rows {
+        document(&mut context.reply, row);
+    }
 }
 
 fn document(reply: &mut ReplyWriter, row: &Command) {
@@ -226,8 +232,9 @@ fn list(context: &mut Context, arguments: &[&[u8]]) {
     };
     let rows: Vec<&Command> = CommandTable.all().iter().filter(|row| fits(row)).collect();
     context.reply.array(rows.len());
-    rows.into_iter()
-        .for_each(|row| context.reply.bulk(row.name.as_bytes()));
+    for row in rows {
+        context.reply.bulk(row.name.as_bytes());
+    }
 }
 
 fn get_keys(context: &mut Context, arguments: &[&[u8]]) {
@@ -245,5 +252,7 @@ fn get_keys(context: &mut Context, arguments: &[&[u8]]) {
     }
     let keys: Vec<&[u8]> = row.keys(words).collect();
     context.reply.array(keys.len());
-    keys.into_iter().for_each(|key| context.reply.bulk(key));
+    for key in keys {
+        context.reply.bulk(key);
+    }
 }

@@ -109,7 +109,7 @@ fn select(context: &mut Context, arguments: &[&[u8]]) {
 fn reset(context: &mut Context, _arguments: &[&[u8]]) {
     context.discard_transaction();
     let required = context.engine.requires_password();
-    let session = &mut context.session;
+    let session = &mut *context.session;
     session.protocol = Protocol::Resp2;
     session.read_only = false;
     session.no_evict = false;
@@ -135,9 +135,10 @@ fn auth(context: &mut Context, arguments: &[&[u8]]) {
              Are you sure your configuration is correct?",
         );
     }
-    match context.authenticate(user, password) {
-        true => context.reply.ok(),
-        false => context.reply.error(WRONG_PASSWORD),
+    if context.authenticate(user, password) {
+        context.reply.ok();
+    } else {
+        context.reply.error(WRONG_PASSWORD);
     }
 }
 

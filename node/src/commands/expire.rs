@@ -221,7 +221,10 @@ impl Context<'_> {
 fn time_left(context: &mut Context, arguments: &[&[u8]], unit_ms: u64, absolute: bool) {
     let key = context.hashed(arguments[1]);
     let now_ms = context.now_ms;
-    let answer = match context.peek(&key).map(|entry| entry.expires_at_ms()) {
+    let answer = match context
+        .peek(&key)
+        .map(super::super::keyspace::entry::Entry::expires_at_ms)
+    {
         None => -2,
         Some(None) => -1,
         Some(Some(at)) => {

@@ -53,7 +53,9 @@ fn info(context: &mut Context, arguments: &[&[u8]]) {
         let asked = words.contains(&name.to_lowercase());
         if everything || asked || (default && !EXTRA.contains(&name)) {
             text += if text.is_empty() { "" } else { "\r\n" };
-            text += &format!("# {name}\r\n");
+            text += "# ";
+            text += name;
+            text += "\r\n";
             write(&mut text, context.engine, context.now_ms);
         }
     }

@@ -104,7 +104,9 @@ const NOT_FLOAT: &str = "ERR value is not a valid float";
 fn incrbyfloat(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let key = context.hashed(arguments[1]);
     let old = context.lookup_string(&key)?;
-    let expires_at_ms = context.peek(&key).and_then(|entry| entry.expires_at_ms());
+    let expires_at_ms = context
+        .peek(&key)
+        .and_then(super::super::keyspace::entry::Entry::expires_at_ms);
     let old = old.unwrap_or_else(|| b"0".to_vec());
     let text = add_decimals(&old, arguments[2])?;
     context.put_string(&key, text.as_bytes(), expires_at_ms);

@@ -116,7 +116,9 @@ fn scan(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let next = place.map_or(0, Place::to_cursor);
     context.reply.bulk(next.to_string().as_bytes());
     context.reply.array(found.len());
-    found.iter().for_each(|key| context.reply.bulk(key));
+    for key in &found {
+        context.reply.bulk(key);
+    }
     Ok(())
 }
 
@@ -132,5 +134,7 @@ fn keys(context: &mut Context, arguments: &[&[u8]]) {
         });
     }
     context.reply.array(found.len());
-    found.iter().for_each(|key| context.reply.bulk(key));
+    for key in &found {
+        context.reply.bulk(key);
+    }
 }

@@ -140,7 +140,7 @@ fn run_queued(context: &mut Context, transaction: Transaction) {
             .engine
             .run(command, context.session, &arguments, now_ms, reply);
         context.reply.raw(&out);
-        context.settle(outcome);
+        context.settle(&outcome);
     }
     context.engine.in_transaction = false;
     context.make_atomic(first_effect);
@@ -148,7 +148,7 @@ fn run_queued(context: &mut Context, transaction: Transaction) {
 
 impl Context<'_> {
     /// What a command within a transaction wanted done outside.
-    fn settle(&mut self, outcome: Outcome) {
+    fn settle(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Replied => {}
             // Nothing blocks within a transaction: WAIT answers what is so now.

@@ -44,7 +44,7 @@ impl Engine {
         arguments: &[&[u8]],
     ) -> Result<(), ReplayError> {
         let name = || String::from_utf8_lossy(arguments.first().unwrap_or(&&b""[..])).into_owned();
-        if matches!(arguments, [b"MULTI"] | [b"EXEC"]) || self.replay_ownership(arguments) {
+        if matches!(arguments, [b"MULTI" | b"EXEC"]) || self.replay_ownership(arguments) {
             return Ok(());
         }
         let command = self

@@ -159,14 +159,14 @@ impl View {
                 .position(|s| s.name == migration.target);
             let target = target.map_or(NOBODY, |index| index as u16);
             if let Some(Export::Given(slots)) = exports.get(&migration.id) {
-                slots
-                    .iter()
-                    .for_each(|slot| cluster.owners[usize::from(slot)] = target);
+                for slot in slots.iter() {
+                    cluster.owners[usize::from(slot)] = target;
+                }
             }
             if let Some(Import::Owned(slots)) = imports.get(&migration.id) {
-                slots
-                    .iter()
-                    .for_each(|slot| cluster.owners[usize::from(slot)] = cluster.shard);
+                for slot in slots.iter() {
+                    cluster.owners[usize::from(slot)] = cluster.shard;
+                }
             }
         }
     }

@@ -88,9 +88,10 @@ impl State {
         }
         let error = self.log.disk().and_then(crate::log::disk::Disk::error);
         if error != self.engine.view.disk_error {
-            match &error {
-                Some(error) => tracing::error!("writes are refused: {error}"),
-                None => tracing::info!("the disk can be written again"),
+            if let Some(error) = &error {
+                tracing::error!("writes are refused: {error}");
+            } else {
+                tracing::info!("the disk can be written again");
             }
             self.engine.view.disk_error = error;
             self.signals.committed.notify_waiters();

@@ -8,13 +8,13 @@ impl State {
     pub fn status(&self) -> MemberStatus {
         let now_ms = self.clock.monotonic_ms();
         let primary = self.role() == Role::Primary;
-        let followers = match primary {
-            true => self
-                .followers
+        let followers = if primary {
+            self.followers
                 .keys()
                 .map(|name| follower(self, name))
-                .collect(),
-            false => Vec::new(),
+                .collect()
+        } else {
+            Vec::new()
         };
         MemberStatus {
             id: self.meta.id.clone(),

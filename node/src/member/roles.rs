@@ -161,9 +161,10 @@ impl State {
         let reigns = self.role() == Role::Primary && self.log.position().epoch == shard.epoch;
         let may_begin = self.log.position().epoch < shard.epoch;
         let fenced = shard.epoch < self.meta.promised_epoch || !self.meta.clean;
-        match !fenced && (reigns || may_begin) {
-            true => Role::Primary,
-            false => Role::Fenced,
+        if !fenced && (reigns || may_begin) {
+            Role::Primary
+        } else {
+            Role::Fenced
         }
     }
 

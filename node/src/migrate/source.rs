@@ -225,9 +225,10 @@ impl Attempt<'_> {
         // Whoever froze the slots before can no longer have them owned.
         self.thaw().await?;
         self.begin();
-        match self.stream(&mut feed).await? {
-            true => self.hand_over(&mut feed).await,
-            false => self.abort().await,
+        if self.stream(&mut feed).await? {
+            self.hand_over(&mut feed).await
+        } else {
+            self.abort().await
         }
     }
 
@@ -350,9 +351,10 @@ impl Attempt<'_> {
     }
 
     async fn committed(&self, end: u64, reign: u64) -> Result<(), MigrateError> {
-        match self.member.committed(end, reign).await {
-            true => Ok(()),
-            false => Err(MigrateError::Over),
+        if self.member.committed(end, reign).await {
+            Ok(())
+        } else {
+            Err(MigrateError::Over)
         }
     }
 

@@ -109,9 +109,10 @@ impl Member {
     }
 
     async fn kept(&self, (end, reign): (u64, u64)) -> Result<(), ImportError> {
-        match self.committed(end, reign).await {
-            true => Ok(()),
-            false => Err(ImportError::Unknown),
+        if self.committed(end, reign).await {
+            Ok(())
+        } else {
+            Err(ImportError::Unknown)
         }
     }
 }

@@ -75,9 +75,12 @@ async fn rewrite(member: &Rc<Member>) -> Result<bool, FilesError> {
         return Ok(false);
     }
     loop {
-        let piece = member.with(|state| match state.reign == reign {
-            true => walking.snapshot.next(state),
-            false => Piece::Aborted,
+        let piece = member.with(|state| {
+            if state.reign == reign {
+                walking.snapshot.next(state)
+            } else {
+                Piece::Aborted
+            }
         });
         match piece {
             Piece::Bytes(bytes) => {

@@ -102,9 +102,12 @@ impl Quorum {
 
     /// Until when the primary may serve, in milliseconds of the monotonic clock.
     pub fn lease_end_ms(&self, shard: &Shard, consistency: Consistency, lease_ms: u64) -> u64 {
-        let beat_of = |name: &str| match name == self.myself {
-            true => Some(u64::MAX),
-            false => self.replicas.get(name).and_then(|c| c.beat_ms),
+        let beat_of = |name: &str| {
+            if name == self.myself {
+                Some(u64::MAX)
+            } else {
+                self.replicas.get(name).and_then(|c| c.beat_ms)
+            }
         };
         let beats = shard
             .members

@@ -262,12 +262,13 @@ impl Sender<'_, '_> {
 
     fn write_beat(&self, out: &mut Vec<u8>) {
         let sent_ms = self.member.clock.monotonic_ms();
-        let committed = self
-            .member
-            .with(|state| match state.serves_epoch(self.epoch) {
-                true => state.quorum.committed(),
-                false => 0,
-            });
+        let committed = self.member.with(|state| {
+            if state.serves_epoch(self.epoch) {
+                state.quorum.committed()
+            } else {
+                0
+            }
+        });
         Frame::Beat { sent_ms, committed }.write(out);
     }
 }
