@@ -1,5 +1,8 @@
 //! The embedded Kubernetes control plane and what runs on it.
 
+pub mod controllers;
+pub mod kubelet;
+
 pub mod bench;
 pub mod scenario;
 pub mod workload;
