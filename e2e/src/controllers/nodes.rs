@@ -113,7 +113,10 @@ fn object(node: &NodeDescription) -> Value {
 fn status(node: &NodeDescription, now: Timestamp) -> Value {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let resources = json!({"cpu": processors.to_string(), "memory": "16Gi", "pods": "250"});
-    let condition = |kind: &str, status: &str, reason: &str| json!({"type": kind, "status": status, "reason": reason, "lastHeartbeatTime": now});
+    let condition = |kind: &str, status: &str, reason: &str| {
+        let heartbeat = now.to_string();
+        json!({"type": kind, "status": status, "reason": reason, "lastHeartbeatTime": heartbeat})
+    };
     json!({"status": {
         "capacity": resources,
         "allocatable": resources,

@@ -1,4 +1,4 @@
-//! Binds pods to nodes: the allowed node with the fewest pods of the same owner, then the fewest pods.
+//! Binds pods to nodes: to the allowed one with the fewest pods of the same owner, then the fewest.
 //!
 //! That spreads as `topologySpreadConstraints` and preferred anti-affinity ask for; required
 //! anti-affinity over the node or the zone is honoured.

@@ -1,7 +1,7 @@
 //! A container's environment and command line, as Kubernetes defines them.
 //!
-//! Pure: Secrets and ConfigMaps come in as maps. `$(NAME)` is replaced by the variable, `$$(NAME)` is
-//! a literal `$(NAME)`, and what names no variable stays as it is.
+//! Pure: Secrets and ConfigMaps come in as maps. `$(NAME)` is replaced by the variable, `$$(NAME)`
+//! is a literal `$(NAME)`, and what names no variable stays as it is.
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, ObjectFieldSelector, Pod};
 use std::collections::BTreeMap;

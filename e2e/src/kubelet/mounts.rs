@@ -1,8 +1,8 @@
 //! Puts real directories in the place of mount paths in a container's arguments and environment.
 //!
 //! Pure. A process has no file system of its own, so `/data` of its manifest must become the
-//! directory that stands for the volume: where a value equals the path or begins with it, also after
-//! an `=`.
+//! directory that stands for the volume: where a value equals the path or begins with it, also
+//! after an `=`.
 
 use std::path::PathBuf;
 

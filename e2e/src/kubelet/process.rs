@@ -26,8 +26,8 @@ pub struct CommandLine {
 
 /// Starts processes from one thread that lives as long as this.
 ///
-/// The kernel ties "kill the child when the parent dies" to the thread that started the child, so it
-/// must not be a runtime's worker, which may end earlier.
+/// The kernel ties "kill the child when the parent dies" to the thread that started the child, so
+/// it must not be a runtime's worker, which may end earlier.
 #[derive(Debug, Clone)]
 pub struct Starter {
     requests: mpsc::Sender<Request>,
@@ -219,9 +219,9 @@ mod tests {
     use super::*;
     use std::os::unix::process::ExitStatusExt;
 
-    fn sleep(directory: &Path) -> CommandLine {
+    fn endless(directory: &Path) -> CommandLine {
         CommandLine {
-            words: vec!["sleep".to_owned(), "1000".to_owned()],
+            words: ["tail", "-f", "/dev/null"].map(ToOwned::to_owned).to_vec(),
             environment: Vec::new(),
             directory: directory.to_owned(),
         }
@@ -233,7 +233,10 @@ mod tests {
         let records = tempfile::tempdir().unwrap();
         let starter = Starter::new().unwrap();
         let log = tempfile::tempfile().unwrap();
-        let mut running = starter.start(&sleep(directory.path()), log).await.unwrap();
+        let mut running = starter
+            .start(&endless(directory.path()), log)
+            .await
+            .unwrap();
         let record = Recorded::new(records.path(), running.group()).unwrap();
         assert_eq!(end_leftovers(records.path()).unwrap(), 1);
         assert_eq!(running.child.wait().await.unwrap().signal(), Some(9));

@@ -257,8 +257,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// `w` waiting, `r` running, `R` running and ready, `0` ended well, `1` ended badly, `c` waiting
-    /// after a crash.
+    /// `w` waiting, `r` running, `R` running and ready, `0` ended well, `1` ended badly,
+    /// `c` waiting after a crash.
     fn container(mark: char) -> ContainerModel {
         let mut model = ContainerModel::new(&Container::default(), "ContainerCreating");
         let exit = |code| Exit {

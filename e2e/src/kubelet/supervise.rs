@@ -1,7 +1,7 @@
 //! Watches over one running process with the container's probes.
 //!
-//! Startup first; while it has not passed, the others are not asked. Readiness is reported; a failed
-//! startup or liveness probe ends the watch with the reason why the container must be restarted.
+//! Startup first; while it has not passed, the others are not asked. Readiness is reported; a
+//! failed startup or liveness probe ends the watch with the reason for the restart.
 
 use super::ask::{ask, question};
 use super::container::{Job, Report};
