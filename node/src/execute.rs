@@ -184,7 +184,7 @@ impl Engine {
         };
         let Some(command) = self.commands.find(arguments) else {
             session.fail_transaction();
-            reply.error(&unknown_command(&self.commands, name, &arguments[1..]));
+            reply.error(&unknown_command(self.commands, name, &arguments[1..]));
             return Outcome::Replied;
         };
         session.last_command = command.name;
@@ -335,7 +335,7 @@ impl Engine {
 /// Most keys evicted before one command; the rest follows with the next one and in the background.
 const EVICTIONS_PER_COMMAND_MAX: usize = 128;
 
-fn unknown_command(commands: &CommandTable, name: &[u8], rest: &[&[u8]]) -> String {
+fn unknown_command(commands: CommandTable, name: &[u8], rest: &[&[u8]]) -> String {
     let quoted = |bytes: &[u8], max: usize| {
         String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned()
     };
@@ -352,7 +352,9 @@ fn unknown_command(commands: &CommandTable, name: &[u8], rest: &[&[u8]]) -> Stri
         if text.len() >= 128 + 60 {
             break;
         }
-        text += &format!("'{}' ", quoted(argument, 128));
+        text.push('\'');
+        text += &quoted(argument, 128);
+        text += "' ";
     }
     text
 }

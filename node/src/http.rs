@@ -55,7 +55,7 @@ pub fn start(member: &Rc<Member>) -> anyhow::Result<()> {
         }
     });
     let serve = move || {
-        if let Err(error) = serve(listener, Asker(ask)) {
+        if let Err(error) = serve(listener, &Asker(ask)) {
             tracing::error!("the metrics port: {error}");
         }
     };
@@ -65,7 +65,7 @@ pub fn start(member: &Rc<Member>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn serve(listener: TcpListener, asker: Asker) -> std::io::Result<()> {
+fn serve(listener: TcpListener, asker: &Asker) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -111,9 +111,8 @@ fn respond(state: &mut State, question: Question) -> Answer {
     let ok = || Ok("ok\n".to_owned());
     match question {
         Question::Metrics => metrics::render(state).map_err(|error| format!("{error}\n")),
-        Question::Live => ok(),
         Question::Started if state.loading => Err("loading\n".to_owned()),
-        Question::Started => ok(),
+        Question::Live | Question::Started => ok(),
         Question::Ready => match unready(state) {
             Some(reason) => Err(format!("{reason}\n")),
             None => ok(),

@@ -395,9 +395,10 @@ mod tests {
         let mut keyspace = filled(10_000, |number| format!("{{t}}{number}"));
         assert_eq!(keyspace.clear(&SlotSet::all()), 10_000);
         assert_eq!((keyspace.len(), keyspace.bytes()), (0, 0));
-        let slices = (0..)
-            .take_while(|_| keyspace.collect_garbage(1_000))
-            .count();
+        let mut slices = 0;
+        while keyspace.collect_garbage(1_000) {
+            slices += 1;
+        }
         assert!((3..=20).contains(&slices), "{slices}");
     }
 }

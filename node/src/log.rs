@@ -197,7 +197,7 @@ impl Log {
         }
         let first = self.recent.front().map_or(end, |(start, _)| *start);
         if offset >= first {
-            return self.from_memory(offset);
+            return self.in_memory(offset);
         }
         let Some(index) = self
             .segments
@@ -218,7 +218,7 @@ impl Log {
         }
     }
 
-    fn from_memory(&self, offset: u64) -> Available {
+    fn in_memory(&self, offset: u64) -> Available {
         let index = self.recent.partition_point(|(start, _)| *start < offset);
         // A reader that was cut off in the middle of a record reads that record's rest.
         let mut pieces = Vec::new();

@@ -46,7 +46,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     if let Some(topology) = topology.filter(|_| member.options.cluster) {
         member.with(|state| state.use_topology(topology.into()));
     }
-    let listener = listen(&member).await?;
+    let listener = listen(&member)?;
     let accepting = member.spawn(|member| accept(member, listener));
     member.spawn(housekeeping::flush);
     member.spawn(housekeeping::tick);
@@ -116,7 +116,7 @@ fn prepare(member: &Member) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn listen(member: &Member) -> anyhow::Result<TcpListener> {
+fn listen(member: &Member) -> anyhow::Result<TcpListener> {
     let options = &member.options;
     let address = std::net::SocketAddr::new(options.bind, options.port);
     let listen = || -> std::io::Result<TcpListener> {

@@ -211,7 +211,7 @@ mod tests {
         let minute = lfu_minute(1_000_000) << 8;
         let lfu = keyspace(&[
             ("rare", None, minute | 1),
-            ("often", Some(9_000_000), minute | 200),
+            ("often", Some(9_000_000), minute | 0xc8),
         ]);
         check(&lfu, Policy::AllKeysLfu, Some("rare"));
         check(&lfu, Policy::VolatileLfu, Some("often"));

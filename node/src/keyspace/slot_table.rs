@@ -29,6 +29,8 @@ pub(super) struct SlotTable {
 enum Parts {
     One(Part),
     /// By the first prefix of each part.
+    // Boxed so that the 16384 tables, most of them small, stay small.
+    #[allow(clippy::box_collection)]
     Many(Box<BTreeMap<u32, Part>>),
 }
 

@@ -41,7 +41,7 @@ impl Member {
                 reply(out, self.import_begin(session, &id, &slots).await);
             }
             AdminRequest::ImportApply { id, effects } => {
-                reply(out, self.import_apply(session, &id, &effects).await);
+                reply(out, self.import_apply(session, &id, &effects));
             }
             AdminRequest::ImportOwn { id } => reply(out, self.import_own(session, &id).await),
             AdminRequest::ImportAbort { id } => reply(out, self.import_abort(&id).await),

@@ -71,7 +71,7 @@ impl Member {
         if end.is_some() {
             self.signals.flush.notify_one();
         }
-        self.end_killed(state);
+        state.end_killed();
         // What was read must have been this member's to serve until after it was read.
         let lapsed = served
             && state.role() == Role::Primary
@@ -91,10 +91,12 @@ impl Member {
             used,
         }
     }
+}
 
-    fn end_killed(&self, state: &mut State) {
-        for killed in state.engine.kills.drain(..) {
-            if let Some(connection) = state.connections.get(&killed) {
+impl State {
+    fn end_killed(&mut self) {
+        for killed in self.engine.kills.drain(..) {
+            if let Some(connection) = self.connections.get(&killed) {
                 connection.abort();
             }
         }

@@ -48,7 +48,7 @@ impl Member {
     }
 
     /// Executes and logs effects.
-    pub async fn import_apply(
+    pub fn import_apply(
         &self,
         session: SessionId,
         id: &str,
