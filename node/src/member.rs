@@ -80,6 +80,8 @@ pub struct State {
     /// Writes wait for a handover until this monotonic time; 0 when there is none.
     pub handover_until_ms: u64,
     pub lease_end_ms: u64,
+    /// Until when requests wait for the first lease of this reign.
+    pub lease_due_ms: u64,
     /// When this member last confirmed a primary's lease, by the monotonic clock.
     pub confirmed_ms: Option<u64>,
     pub link: Option<LinkState>,
@@ -143,6 +145,7 @@ impl Member {
             stopping: false,
             handover_until_ms: 0,
             lease_end_ms: 0,
+            lease_due_ms: 0,
             confirmed_ms: None,
             link: None,
             followers: BTreeMap::new(),
@@ -302,6 +305,12 @@ impl State {
             self.lease_end_ms =
                 self.quorum
                     .lease_end_ms(shard, topology.consistency, topology.lease_timeout_ms);
+        }
+        let view = &mut self.engine.view;
+        if view.awaits_lease && self.lease_end_ms > self.clock.monotonic_ms() {
+            view.awaits_lease = false;
+            view.lease_valid = true;
+            self.announce();
         }
         let released = self.releasable();
         self.pending.settle(released);

@@ -60,6 +60,8 @@ pub struct View {
     pub cluster: Option<ClusterView>,
     /// A primary may serve now.
     pub lease_valid: bool,
+    /// The reign has just begun: requests wait for its first lease.
+    pub awaits_lease: bool,
     /// Writes wait: the member is handing over.
     pub paused: bool,
     /// Slots whose requests wait for the end of a migration.
@@ -216,6 +218,7 @@ impl View {
         };
         let mine = owner == cluster.shard;
         match self.role {
+            Role::Primary if mine && !self.lease_valid && self.awaits_lease => Err(Refusal::Frozen),
             Role::Primary if mine && !self.lease_valid => Err(Refusal::ClusterDown),
             Role::Primary if mine && self.frozen.contains(slot) => Err(Refusal::Frozen),
             Role::Primary if mine && writes && self.braked.contains(slot) => Err(Refusal::Frozen),

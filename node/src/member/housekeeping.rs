@@ -83,6 +83,10 @@ impl State {
     fn tick(&mut self, monotonic_ms: u64) {
         self.engine.view.lease_valid =
             self.role() == Role::Primary && self.lease_end_ms > monotonic_ms;
+        if self.engine.view.awaits_lease && self.lease_due_ms <= monotonic_ms {
+            self.engine.view.awaits_lease = false;
+            self.announce();
+        }
         if self.handover_until_ms != 0 && self.handover_until_ms <= monotonic_ms {
             self.end_handover();
         }

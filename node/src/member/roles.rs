@@ -195,6 +195,8 @@ impl State {
         let name = self.name.clone();
         self.quorum.begin(&name, opened);
         self.pending.note_all(opened);
+        self.engine.view.awaits_lease = true;
+        self.lease_due_ms = self.clock.monotonic_ms() + 2 * self.lease_timeout_ms();
         self.end_handover();
         self.link = None;
         self.advance();
@@ -255,8 +257,8 @@ impl State {
             .collect();
         for id in gone {
             self.engine.change_ownership(&[b"KV.FORGET", id.as_bytes()]);
-            self.progress.remove(&id);
         }
+        self.progress.retain(|id, _| runs(id));
         self.append_effects();
         self.signals.flush.notify_one();
     }
