@@ -57,7 +57,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let pinned = ["taskset", "-c", SERVER_CORE];
     let node = Tool {
         path: match env::var_os("KV_NODE") {
-            Some(path) => PathBuf::from(path),
+            Some(path) => PathBuf::from(path).canonicalize().context("KV_NODE")?,
             None => binaries::built("kv-node")?,
         },
     };
