@@ -1,5 +1,6 @@
 //! The embedded Kubernetes control plane and what runs on it.
 
+pub mod apiserver;
 pub mod controllers;
 pub mod kubelet;
 

@@ -1,0 +1,143 @@
+//! Facts about built-in types from the Kubernetes API reference: how lists merge, what is one
+//! value, what is filled in. Types go by their short names.
+
+/// `(type, field, keys of server-side apply, key of strategic merge patch)`.
+pub const LIST_KEYS: &[(&str, &str, &[&str], &str)] = &[
+    ("PodSpec", "containers", &["name"], "name"),
+    ("PodSpec", "initContainers", &["name"], "name"),
+    ("PodSpec", "ephemeralContainers", &["name"], "name"),
+    ("PodSpec", "volumes", &["name"], "name"),
+    ("PodSpec", "imagePullSecrets", &["name"], "name"),
+    ("PodSpec", "hostAliases", &["ip"], "ip"),
+    (
+        "PodSpec",
+        "topologySpreadConstraints",
+        &["topologyKey", "whenUnsatisfiable"],
+        "topologyKey",
+    ),
+    ("PodSpec", "schedulingGates", &["name"], "name"),
+    (
+        "Container",
+        "ports",
+        &["containerPort", "protocol"],
+        "containerPort",
+    ),
+    ("Container", "env", &["name"], "name"),
+    ("Container", "volumeMounts", &["mountPath"], "mountPath"),
+    ("Container", "volumeDevices", &["devicePath"], "devicePath"),
+    ("PodStatus", "conditions", &["type"], "type"),
+    ("PodStatus", "podIPs", &["ip"], "ip"),
+    ("PodStatus", "hostIPs", &["ip"], "ip"),
+    ("ServiceSpec", "ports", &["port", "protocol"], "port"),
+    ("ServiceStatus", "conditions", &["type"], "type"),
+    ("ServiceAccount", "secrets", &["name"], "name"),
+    ("ObjectMeta", "ownerReferences", &["uid"], "uid"),
+    ("StatefulSetStatus", "conditions", &["type"], "type"),
+    ("DeploymentStatus", "conditions", &["type"], "type"),
+    ("ReplicaSetStatus", "conditions", &["type"], "type"),
+    ("DaemonSetStatus", "conditions", &["type"], "type"),
+    (
+        "PersistentVolumeClaimStatus",
+        "conditions",
+        &["type"],
+        "type",
+    ),
+    ("PodDisruptionBudgetStatus", "conditions", &["type"], "type"),
+    ("NamespaceStatus", "conditions", &["type"], "type"),
+    ("NodeStatus", "conditions", &["type"], "type"),
+    ("NodeStatus", "addresses", &["type"], "type"),
+];
+
+pub const SETS: &[(&str, &str)] = &[("ObjectMeta", "finalizers"), ("Endpoint", "addresses")];
+
+/// Types that server-side apply treats as one value.
+pub const ATOMIC_TYPES: &[&str] = &[
+    "LabelSelector",
+    "ObjectReference",
+    "LocalObjectReference",
+    "SecretKeySelector",
+    "ConfigMapKeySelector",
+    "ObjectFieldSelector",
+    "ResourceFieldSelector",
+    "OwnerReference",
+    "NodeSelector",
+    "NodeSelectorTerm",
+    "TypedLocalObjectReference",
+    "SecretReference",
+    "RoleRef",
+    "FieldsV1",
+];
+
+pub const ATOMIC_FIELDS: &[(&str, &str)] =
+    &[("ServiceSpec", "selector"), ("PodSpec", "nodeSelector")];
+
+/// `(type, field, JSON)`; a text that is no JSON stands for itself.
+pub const DEFAULTS: &[(&str, &str, &str)] = &[
+    ("PodSpec", "restartPolicy", "Always"),
+    ("PodSpec", "dnsPolicy", "ClusterFirst"),
+    ("PodSpec", "schedulerName", "default-scheduler"),
+    ("PodSpec", "terminationGracePeriodSeconds", "30"),
+    ("PodSpec", "securityContext", "{}"),
+    (
+        "Container",
+        "terminationMessagePath",
+        "/dev/termination-log",
+    ),
+    ("Container", "terminationMessagePolicy", "File"),
+    ("ContainerPort", "protocol", "TCP"),
+    ("Probe", "timeoutSeconds", "1"),
+    ("Probe", "periodSeconds", "10"),
+    ("Probe", "successThreshold", "1"),
+    ("Probe", "failureThreshold", "3"),
+    ("HTTPGetAction", "scheme", "HTTP"),
+    ("HTTPGetAction", "path", "/"),
+    ("ObjectFieldSelector", "apiVersion", "v1"),
+    ("SecretVolumeSource", "defaultMode", "420"),
+    ("ConfigMapVolumeSource", "defaultMode", "420"),
+    ("ProjectedVolumeSource", "defaultMode", "420"),
+    ("DownwardAPIVolumeSource", "defaultMode", "420"),
+    ("ServiceSpec", "type", "ClusterIP"),
+    ("ServiceSpec", "sessionAffinity", "None"),
+    ("ServicePort", "protocol", "TCP"),
+    ("StatefulSetSpec", "replicas", "1"),
+    ("StatefulSetSpec", "podManagementPolicy", "OrderedReady"),
+    ("StatefulSetSpec", "revisionHistoryLimit", "10"),
+    ("StatefulSetSpec", "updateStrategy", "{}"),
+    (
+        "StatefulSetSpec",
+        "persistentVolumeClaimRetentionPolicy",
+        "{}",
+    ),
+    ("StatefulSetUpdateStrategy", "type", "RollingUpdate"),
+    ("RollingUpdateStatefulSetStrategy", "partition", "0"),
+    (
+        "StatefulSetPersistentVolumeClaimRetentionPolicy",
+        "whenDeleted",
+        "Retain",
+    ),
+    (
+        "StatefulSetPersistentVolumeClaimRetentionPolicy",
+        "whenScaled",
+        "Retain",
+    ),
+    ("DeploymentSpec", "replicas", "1"),
+    ("DeploymentSpec", "revisionHistoryLimit", "10"),
+    ("DeploymentSpec", "progressDeadlineSeconds", "600"),
+    ("DeploymentSpec", "strategy", "{}"),
+    ("DeploymentStrategy", "type", "RollingUpdate"),
+    ("RollingUpdateDeployment", "maxSurge", "\"25%\""),
+    ("RollingUpdateDeployment", "maxUnavailable", "\"25%\""),
+    ("ReplicaSetSpec", "replicas", "1"),
+    ("PersistentVolumeClaimSpec", "volumeMode", "Filesystem"),
+    ("PersistentVolumeSpec", "volumeMode", "Filesystem"),
+    (
+        "PersistentVolumeSpec",
+        "persistentVolumeReclaimPolicy",
+        "Retain",
+    ),
+    ("StorageClass", "reclaimPolicy", "Delete"),
+    ("StorageClass", "volumeBindingMode", "Immediate"),
+    ("NetworkPolicyPort", "protocol", "TCP"),
+    ("EndpointPort", "protocol", "TCP"),
+    ("PriorityClass", "preemptionPolicy", "PreemptLowerPriority"),
+];

@@ -1,0 +1,65 @@
+//! Removes what a schema does not know, and nulls that mean "not given".
+
+use serde_json::Value;
+
+use super::Schema;
+use super::compile::join;
+
+/// Removes unknown fields; returns their paths.
+pub fn prune(schema: &Schema, value: &mut Value) -> Vec<String> {
+    let mut unknown = Vec::new();
+    prune_at(schema, value, "", &mut unknown);
+    unknown
+}
+
+fn prune_at(schema: &Schema, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            let keeps_all = schema.open || (schema.kind.is_none() && schema.properties.is_empty());
+            map.retain(|name, _| {
+                let known = keeps_all || schema.field(name).is_some();
+                if !known {
+                    unknown.push(join(path, name));
+                }
+                known
+            });
+            for (name, field) in map {
+                if let Some(inner) = schema.field(name) {
+                    prune_at(inner, field, &join(path, name), unknown);
+                }
+            }
+        }
+        Value::Array(list) => {
+            let Some(inner) = &schema.items else { return };
+            for (at, item) in list.iter_mut().enumerate() {
+                prune_at(inner, item, &format!("{path}[{at}]"), unknown);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Go clients write `null` for what they leave out. In built-in kinds that is always the same as
+/// an absent field; in custom ones only where a default waits, and in `metadata`.
+pub fn drop_nulls(schema: &Schema, value: &mut Value, everywhere: bool) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|name, field| {
+                let known = schema.field(name);
+                let has_default = known.is_some_and(|s| s.default.is_some() && !s.nullable);
+                !field.is_null() || (known.is_some() && !everywhere && !has_default)
+            });
+            for (name, field) in map {
+                if let Some(inner) = schema.field(name) {
+                    drop_nulls(inner, field, everywhere || name == "metadata");
+                }
+            }
+        }
+        Value::Array(list) => {
+            let Some(inner) = &schema.items else { return };
+            list.iter_mut()
+                .for_each(|item| drop_nulls(inner, item, everywhere));
+        }
+        _ => {}
+    }
+}
