@@ -45,13 +45,11 @@ async fn handle(server: &Arc<Server>, request: Request<Body>) -> Result<Reply, F
         .user_of(authorization, &server.objects)
         .ok_or_else(Failure::unauthorized)?;
     let call = Call::new(user, parts.method, &parts.uri, parts.headers, body);
-    match Target::parse(&call.path) {
-        Some(target) => about_resource(server, &call, &target).await,
-        None => {
-            rbac::authorize_path(server, &call.user, &call.path)?;
-            discovery::answer(server, &call)
-        }
+    if let Some(target) = Target::parse(&call.path) {
+        return about_resource(server, &call, &target).await;
     }
+    rbac::authorize_path(server, &call.user, &call.path)?;
+    discovery::answer(server, &call)
 }
 
 async fn about_resource(

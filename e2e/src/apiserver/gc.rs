@@ -236,7 +236,7 @@ fn keep_namespace(
     }
     if content.is_empty() {
         edit(objects, resource, key, |object| {
-            object["spec"]["finalizers"] = json!([])
+            object["spec"]["finalizers"] = json!([]);
         })?;
     }
     Ok(())

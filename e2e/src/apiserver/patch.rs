@@ -57,7 +57,7 @@ impl Patch {
             })?,
             Self::Merge(patch) => json_patch::merge(&mut new, patch),
             Self::Strategic(patch) => {
-                strategic::merge(&mut new, patch, resource.schema.as_deref())?
+                strategic::merge(&mut new, patch, resource.schema.as_deref())?;
             }
             Self::Apply(_) => {
                 return Err(Failure::bad_request(

@@ -124,7 +124,7 @@ pub fn list(
         .map(|object| convert::outgoing(resource, object));
     let items: Vec<Value> = items.filter(|object| scope.matches(object)).collect();
     let (items, metadata) = page(items, call, revision)?;
-    Ok(Reply::ok(&list_shown(call, resource, items, metadata)))
+    Ok(Reply::ok(&list_shown(call, resource, &items, metadata)))
 }
 
 /// `limit` and `continue`: the token is the position, because names keep their order and a page
@@ -147,9 +147,9 @@ fn page(items: Vec<Value>, call: &Call, revision: u64) -> Result<(Vec<Value>, Va
     Ok((items, metadata))
 }
 
-fn list_shown(call: &Call, resource: &Resource, items: Vec<Value>, metadata: Value) -> Value {
+fn list_shown(call: &Call, resource: &Resource, items: &[Value], metadata: Value) -> Value {
     match Form::of(call) {
-        Form::Table => table::table(resource, &items, call, metadata),
+        Form::Table => table::table(resource, items, call, metadata),
         Form::Metadata => json!({
             "kind": "PartialObjectMetadataList",
             "apiVersion": "meta.k8s.io/v1",

@@ -57,7 +57,7 @@ pub struct TooOld {
 #[derive(Debug, Default)]
 pub struct Objects {
     revision: u64,
-    objects: BTreeMap<Key, Arc<Value>>,
+    by_key: BTreeMap<Key, Arc<Value>>,
     history: VecDeque<Arc<Change>>,
     /// Changes up to and including this revision are no longer in `history`.
     forgotten: u64,
@@ -72,7 +72,7 @@ impl Objects {
             .collect();
         Self {
             revision,
-            objects,
+            by_key: objects,
             history: VecDeque::new(),
             forgotten: revision,
         }
@@ -83,11 +83,11 @@ impl Objects {
     }
 
     pub fn get(&self, key: &Key) -> Option<&Arc<Value>> {
-        self.objects.get(key)
+        self.by_key.get(key)
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
-        self.objects.iter()
+        self.by_key.iter()
     }
 
     /// Objects of a resource in name order; `None` means every namespace.
@@ -97,7 +97,7 @@ impl Objects {
         namespace: Option<&'a str>,
     ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
         let first = Key::new(resource, namespace.unwrap_or(""), "");
-        self.objects.range(first..).take_while(move |(key, _)| {
+        self.by_key.range(first..).take_while(move |(key, _)| {
             key.resource == resource && namespace.is_none_or(|wanted| key.namespace == wanted)
         })
     }
@@ -107,7 +107,7 @@ impl Objects {
         self.revision += 1;
         stamp(&mut object, self.revision);
         let object = Arc::new(object);
-        let previous = self.objects.insert(key.clone(), Arc::clone(&object));
+        let previous = self.by_key.insert(key.clone(), Arc::clone(&object));
         let kind = if previous.is_some() {
             ChangeKind::Modified
         } else {
@@ -119,7 +119,7 @@ impl Objects {
 
     /// Removes; the deletion's object carries the revision of the deletion, as etcd's does.
     pub fn remove(&mut self, key: &Key) -> Option<Arc<Value>> {
-        let previous = self.objects.remove(key)?;
+        let previous = self.by_key.remove(key)?;
         self.revision += 1;
         let mut last = Value::clone(&previous);
         stamp(&mut last, self.revision);

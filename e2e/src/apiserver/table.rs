@@ -78,7 +78,7 @@ fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
     let mut all = vec![object["metadata"]["name"].clone()];
     for column in &resource.columns {
         let found = jsonpath::find(object, &column.path);
-        all.push(cell(found, &column.kind));
+        all.push(cell(&found, &column.kind));
     }
     if resource.columns.is_empty() {
         all.push(age(object));
@@ -86,7 +86,7 @@ fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
     all
 }
 
-fn cell(found: Vec<&Value>, kind: &str) -> Value {
+fn cell(found: &[&Value], kind: &str) -> Value {
     let Some(first) = found.first().filter(|value| !value.is_null()) else {
         return Value::Null;
     };

@@ -92,14 +92,12 @@ pub fn element_id(schema: Option<&Schema>, item: &Value) -> Option<String> {
 
 /// The value at one path element.
 pub fn step<'a>(schema: Option<&Schema>, value: &'a Value, element: &str) -> Option<&'a Value> {
-    match element.strip_prefix("f:") {
-        Some(name) => value.get(name),
-        None => {
-            let list = value.as_array()?;
-            list.iter()
-                .find(|item| element_id(schema, item).as_deref() == Some(element))
-        }
+    if let Some(name) = element.strip_prefix("f:") {
+        return value.get(name);
     }
+    let list = value.as_array()?;
+    list.iter()
+        .find(|item| element_id(schema, item).as_deref() == Some(element))
 }
 
 pub fn step_schema<'a>(schema: Option<&'a Schema>, element: &str) -> Option<&'a Schema> {

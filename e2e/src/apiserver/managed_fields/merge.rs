@@ -99,12 +99,10 @@ fn find_mut<'a>(
     element: &str,
     schema: Option<&Schema>,
 ) -> Option<&'a mut Value> {
-    match element.strip_prefix("f:") {
-        Some(name) => value.get_mut(name),
-        None => {
-            let list = value.as_array_mut()?;
-            list.iter_mut()
-                .find(|item| element_id(schema, item).as_deref() == Some(element))
-        }
+    if let Some(name) = element.strip_prefix("f:") {
+        return value.get_mut(name);
     }
+    let list = value.as_array_mut()?;
+    list.iter_mut()
+        .find(|item| element_id(schema, item).as_deref() == Some(element))
 }

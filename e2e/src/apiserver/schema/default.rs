@@ -22,7 +22,9 @@ pub fn fill(schema: &Schema, value: &mut Value) {
         }
         Value::Array(list) => {
             let Some(inner) = &schema.items else { return };
-            list.iter_mut().for_each(|item| fill(inner, item));
+            for item in list {
+                fill(inner, item);
+            }
         }
         _ => {}
     }

@@ -57,8 +57,9 @@ pub fn drop_nulls(schema: &Schema, value: &mut Value, everywhere: bool) {
         }
         Value::Array(list) => {
             let Some(inner) = &schema.items else { return };
-            list.iter_mut()
-                .for_each(|item| drop_nulls(inner, item, everywhere));
+            for item in list {
+                drop_nulls(inner, item, everywhere);
+            }
         }
         _ => {}
     }

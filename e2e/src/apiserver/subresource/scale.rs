@@ -71,7 +71,7 @@ fn change(
             .ok_or_else(|| Failure::not_found(subject))?;
         let scale = edit(&scale_of(&old, paths))?;
         let replicas = &scale["spec"]["replicas"];
-        if !replicas.as_i64().is_some_and(|count| count >= 0) {
+        if replicas.as_i64().is_none_or(|count| count < 0) {
             let cause = Cause::invalid(
                 "spec.replicas",
                 replicas,

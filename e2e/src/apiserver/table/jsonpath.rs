@@ -62,7 +62,7 @@ fn take<'a>(value: &'a Value, step: &Step) -> Vec<&'a Value> {
 fn is_at(item: &Value, path: &str, wanted: &str) -> bool {
     find(item, path).first().is_some_and(|value| match value {
         Value::String(text) => text == wanted,
-        other => other.to_string() == wanted,
+        other => **other == serde_json::from_str::<Value>(wanted).unwrap_or_default(),
     })
 }
 
@@ -99,7 +99,6 @@ fn closing(text: &str) -> usize {
     for (at, c) in text.char_indices() {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
             (None, '[') => depth += 1,
             (None, ']') => {
