@@ -4,7 +4,7 @@
 //! everything else is read into, and executed from, one buffer that all connections share.
 
 use crate::execute::session::SessionId;
-use crate::member::{Batch, DISK_QUEUE_BYTES_MAX, Member, Next, State};
+use crate::member::{Batch, Member, Next, State};
 use crate::replicate::serve;
 use protocol::admin::AdminRequest;
 use protocol::resp::RequestReader;
@@ -141,11 +141,15 @@ impl Connection {
 
     /// Keeps the batch's promises, sends its replies, and does what comes after it.
     async fn settle(&mut self, batch: Batch) -> io::Result<Then> {
-        let released = self.member.with(|state| state.releasable());
+        let (released, behind) = self
+            .member
+            .with(|state| (state.releasable(), state.disk_is_behind()));
         if batch.needed > released && !self.member.committed(batch.needed, batch.reign).await {
             return Ok(Then::Close);
         }
-        self.wait_for_disk().await;
+        if behind {
+            self.wait_for_disk().await;
+        }
         self.send().await?;
         match batch.next {
             Next::Read => Ok(Then::Read),
@@ -205,12 +209,7 @@ impl Connection {
     async fn wait_for_disk(&self) {
         self.member
             .until(&self.member.signals.committed, |state| {
-                let queued = state
-                    .log
-                    .disk()
-                    .map_or(0, crate::log::disk::Disk::queued_bytes);
-                (queued <= DISK_QUEUE_BYTES_MAX || state.engine.view.disk_error.is_some())
-                    .then_some(())
+                (!state.disk_is_behind()).then_some(())
             })
             .await;
     }

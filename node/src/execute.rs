@@ -19,7 +19,8 @@ pub use context::Context;
 pub use replay::ReplayError;
 
 use crate::commands::{Command, CommandTable, flag};
-use crate::keyspace::{Keyspace, eviction};
+use crate::keyspace::entry::Entry;
+use crate::keyspace::{HashedKey, Keyspace, eviction};
 use config::Config;
 use effects::Effects;
 use protocol::admin::AdminRequest;
@@ -281,6 +282,33 @@ impl Engine {
             let Some(key) = victim else { return };
             self.stats.evicted_keys += 1;
             self.delete(&key);
+        }
+    }
+
+    /// The live entry of a key; counts as a use of it.
+    pub fn lookup(&mut self, key: &HashedKey, now_ms: u64) -> Option<&Entry> {
+        self.drop_if_expired(key, now_ms);
+        let policy = self.config.maxmemory_policy;
+        let lfu_random = if policy.is_lfu() { self.random() } else { 0 };
+        let found = self.keyspace.find_mut(key);
+        let Some(entry) = found.filter(|entry| !entry.is_expired(now_ms)) else {
+            self.stats.keyspace_misses += 1;
+            return None;
+        };
+        entry.access = eviction::next_access(policy, entry.access, now_ms, lfu_random);
+        self.stats.keyspace_hits += 1;
+        Some(entry)
+    }
+
+    /// Removes a key that has expired, where this member may.
+    pub fn drop_if_expired(&mut self, key: &HashedKey, now_ms: u64) {
+        if self.keyspace.volatile_len() == 0 || !self.view.may_expire() {
+            return;
+        }
+        let entry = self.keyspace.find(key);
+        if entry.is_some_and(|entry| entry.is_expired(now_ms)) {
+            self.stats.expired_keys += 1;
+            self.delete(key.bytes);
         }
     }
 

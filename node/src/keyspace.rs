@@ -95,6 +95,11 @@ impl Keyspace {
         access: u32,
     ) {
         self.remove(key);
+        self.add(key, value, expires_at_ms, access);
+    }
+
+    /// Adds a key that is not there.
+    fn add(&mut self, key: &HashedKey, value: Value, expires_at_ms: Option<u64>, access: u32) {
         self.save_absence(key);
         let entry = Box::new(Entry::new(key.bytes, value, expires_at_ms, access));
         self.keys += 1;
@@ -103,6 +108,24 @@ impl Keyspace {
         self.volatile += u64::from(entry.expires_at_ms().is_some());
         let hasher = &self.hasher;
         self.tables[usize::from(key.slot)].insert(key.hash, entry, |bytes| hasher.hash_one(bytes));
+    }
+
+    /// Puts a string under a key, in the place of whatever was there.
+    pub fn put_string(
+        &mut self,
+        key: &HashedKey,
+        value: &[u8],
+        expires_at_ms: Option<u64>,
+        access: u32,
+    ) {
+        let replaced = self.update(key, |entry| {
+            entry.set_string(value);
+            entry.set_expires_at_ms(expires_at_ms);
+            entry.access = access;
+        });
+        if replaced.is_none() {
+            self.add(key, Value::string(value), expires_at_ms, access);
+        }
     }
 
     /// Changes a key's value or expiry in place. `None` when there is no such key.

@@ -123,7 +123,7 @@ pub struct FollowerState {
 }
 
 /// Most bytes that wait for the disk before clients are made to wait.
-pub const DISK_QUEUE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const DISK_QUEUE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 impl Member {
     pub fn new(options: Options, config: Config, directory: Option<Directory>, meta: Meta) -> Self {
@@ -270,6 +270,16 @@ impl State {
                 self.quorum.committed()
             }
         }
+    }
+
+    /// Whether clients have to wait because the disk cannot keep up. A disk that fails makes nobody
+    /// wait: writes are refused then.
+    pub fn disk_is_behind(&self) -> bool {
+        let queued = self
+            .log
+            .disk()
+            .map_or(0, crate::log::disk::Disk::queued_bytes);
+        queued > DISK_QUEUE_BYTES_MAX && self.engine.view.disk_error.is_none()
     }
 
     /// Takes the effects that have collected into the log; gives the log's end when there were any.

@@ -106,6 +106,7 @@ fn prepare(member: &Member) -> anyhow::Result<()> {
     member.with(|state| {
         state.engine.system_password = system_password;
         state.engine.view.role = Role::Loading;
+        state.engine.effects.discarded = !options.cluster && options.dir.is_none();
         let facts = &mut state.engine.view.facts;
         facts.run_id = new_id();
         facts.bind = options.bind.to_string();

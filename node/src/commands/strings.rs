@@ -5,7 +5,7 @@ use super::flag::{DENY_OOM, FAST, READ, WRITE};
 use super::{Command, command};
 use crate::execute::Context;
 use crate::execute::context::{Failure, integer};
-use crate::keyspace::entry::Value;
+use crate::keyspace::entry::{Entry, Value};
 
 pub const COMMANDS: &[Command] = &[
     command(
@@ -141,15 +141,7 @@ fn get(context: &mut Context, arguments: &[&[u8]]) {
 
 /// Replies with a string without copying it in between; null when it is not there.
 fn reply_string(context: &mut Context, key: &crate::keyspace::HashedKey) {
-    if context.lookup(key).is_none() {
-        return context.reply.null();
-    }
-    match context
-        .engine
-        .keyspace
-        .find(key)
-        .map(crate::keyspace::entry::Entry::value)
-    {
+    match context.engine.lookup(key, context.now_ms).map(Entry::value) {
         Some(Value::Bytes(bytes)) => context.reply.bulk(bytes),
         Some(Value::Integer(number)) => context.reply.bulk_integer(*number),
         None => context.reply.null(),

@@ -55,52 +55,17 @@ impl<'a> Context<'a> {
 
     /// The live entry of a key. A primary removes an expired one on the way; elsewhere it is hidden.
     pub fn lookup(&mut self, key: &HashedKey) -> Option<&Entry> {
-        self.drop_if_expired(key);
-        let policy = self.engine.config.maxmemory_policy;
-        let lfu_random = if policy.is_lfu() {
-            self.engine.random()
-        } else {
-            0
-        };
-        let now_ms = self.now_ms;
-        let Some(entry) = self
-            .engine
-            .keyspace
-            .find_mut(key)
-            .filter(|e| !e.is_expired(now_ms))
-        else {
-            self.engine.stats.keyspace_misses += 1;
-            return None;
-        };
-        entry.access = eviction::next_access(policy, entry.access, now_ms, lfu_random);
-        self.engine.stats.keyspace_hits += 1;
-        Some(entry)
+        self.engine.lookup(key, self.now_ms)
     }
 
     /// Like [`lookup`](Self::lookup), but counts neither as a use nor as a hit.
     pub fn peek(&mut self, key: &HashedKey) -> Option<&Entry> {
-        self.drop_if_expired(key);
+        self.engine.drop_if_expired(key, self.now_ms);
         let now_ms = self.now_ms;
         self.engine
             .keyspace
             .find(key)
             .filter(|entry| !entry.is_expired(now_ms))
-    }
-
-    fn drop_if_expired(&mut self, key: &HashedKey) {
-        if !self.engine.view.may_expire() {
-            return;
-        }
-        let now_ms = self.now_ms;
-        if self
-            .engine
-            .keyspace
-            .find(key)
-            .is_some_and(|entry| entry.is_expired(now_ms))
-        {
-            self.engine.stats.expired_keys += 1;
-            self.engine.delete(key.bytes);
-        }
     }
 
     /// The bytes of a string key, or the error for another type.
@@ -118,7 +83,7 @@ impl<'a> Context<'a> {
         let access = eviction::first_access(self.engine.config.maxmemory_policy, self.now_ms);
         self.engine
             .keyspace
-            .insert(key, Value::string(value), expires_at_ms, access);
+            .put_string(key, value, expires_at_ms, access);
         match expires_at_ms {
             None => self.changed(key, &[b"SET", key.bytes, value]),
             Some(at) => {

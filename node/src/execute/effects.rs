@@ -30,6 +30,8 @@ pub struct Effects {
     list: Vec<Effect>,
     /// Hashes of the second keys of effects with two.
     also: Vec<u64>,
+    /// Nobody will read them: they are not kept.
+    pub discarded: bool,
 }
 
 impl Effects {
@@ -79,6 +81,9 @@ impl Effects {
     }
 
     fn add(&mut self, scope: Scope, arguments: &[&[u8]]) {
+        if self.discarded {
+            return;
+        }
         write_request(&mut self.bytes, arguments);
         self.list.push(Effect {
             scope,

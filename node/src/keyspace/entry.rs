@@ -1,6 +1,7 @@
 //! One key with its value, its expiry, and what eviction needs to know of its use.
 
 use protocol::resp::{parse_i64, write_i64};
+use smallvec::SmallVec;
 
 /// A value. More types take their place here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,10 +47,13 @@ impl Value {
 /// No expiry.
 const NEVER: u64 = u64::MAX;
 
+/// Longest key that lies within its entry: a lookup then touches one place less.
+const INLINE_KEY_BYTES: usize = 24;
+
 /// One key.
 #[derive(Debug)]
 pub struct Entry {
-    key: Box<[u8]>,
+    key: SmallVec<[u8; INLINE_KEY_BYTES]>,
     value: Value,
     expires_at_ms: u64,
     /// Last use for LRU, or counter and minute for LFU; see `eviction`.
@@ -65,7 +69,7 @@ const ALLOCATION_STEP: usize = 16;
 impl Entry {
     pub(super) fn new(key: &[u8], value: Value, expires_at_ms: Option<u64>, access: u32) -> Self {
         Self {
-            key: key.into(),
+            key: SmallVec::from_slice(key),
             value,
             expires_at_ms: expires_at_ms.unwrap_or(NEVER),
             access,
@@ -82,6 +86,17 @@ impl Entry {
 
     pub fn value_mut(&mut self) -> &mut Value {
         &mut self.value
+    }
+
+    /// Replaces the value by a string, in its memory where that fits.
+    pub fn set_string(&mut self, bytes: &[u8]) {
+        match (&mut self.value, parse_i64(bytes)) {
+            (Value::Bytes(old), None) if old.capacity() / 2 <= bytes.len() => {
+                old.clear();
+                old.extend_from_slice(bytes);
+            }
+            (value, _) => *value = Value::string(bytes),
+        }
     }
 
     pub fn into_value(self) -> Value {
@@ -115,7 +130,12 @@ impl Entry {
 
     /// Bytes of memory the entry takes, as accounted for `maxmemory`.
     pub fn size_bytes(&self) -> u64 {
-        ENTRY_BYTES + rounded(self.key.len()) + self.value.heap_bytes()
+        let key = if self.key.spilled() {
+            rounded(self.key.capacity())
+        } else {
+            0
+        };
+        ENTRY_BYTES + key + self.value.heap_bytes()
     }
 }
 

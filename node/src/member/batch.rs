@@ -53,9 +53,10 @@ impl Member {
         out: &mut Vec<u8>,
     ) -> Batch {
         let now_ms = self.clock.now_ms();
-        let monotonic_ms = self.clock.monotonic_ms();
         let state = &mut *self.state.borrow_mut();
-        state.engine.view.lease_valid = state.lease_end_ms > monotonic_ms;
+        if state.is_cluster() {
+            state.engine.view.lease_valid = state.lease_end_ms > self.clock.monotonic_ms();
+        }
         let mut run = Run {
             state,
             session,

@@ -67,10 +67,6 @@ impl Process {
         });
         Self { child, address }
     }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
 }
 
 /// Members, the topology that the test plays with, and their volumes.

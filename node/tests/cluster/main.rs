@@ -1,5 +1,7 @@
 //! Members of a cluster, as processes, with a test in the place of the operator.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A failed step of a test ends it.
+
 mod failover;
 mod harness;
 mod migration;

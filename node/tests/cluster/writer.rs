@@ -85,7 +85,7 @@ async fn write(addresses: Vec<String>, stop: Arc<AtomicBool>, written: Arc<Atomi
                     break;
                 }
                 Some(Reply::Error(text)) if text.starts_with("MOVED") => {
-                    address = text.rsplit(' ').next().unwrap().to_owned();
+                    text.rsplit(' ').next().unwrap().clone_into(&mut address);
                     client = None;
                 }
                 other => {
