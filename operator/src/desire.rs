@@ -1,5 +1,5 @@
-//! Stage 2, desire: what should be. Pure builders of every object a cluster owns, from its settings,
-//! its topology, and the little of what exists that must not change.
+//! Stage 2, desire: what should be. Pure builders of every object a cluster owns, from its
+//! settings, its topology, and the little of what exists that must not change.
 
 pub mod access;
 pub mod member;
@@ -181,8 +181,8 @@ fn members_of(shard: &str, settings: &Settings, topology: Option<&Topology>) -> 
         .unwrap_or_default()
 }
 
-/// The size in the existing StatefulSet's claim template, which cannot be changed; volumes are grown
-/// one by one.
+/// The size in the existing StatefulSet's claim template, which cannot be changed; volumes are
+/// grown one by one.
 fn claim_size(shard: &str, observed: &Observed) -> Option<String> {
     let existing = observed
         .objects

@@ -1,9 +1,9 @@
 //! Leader election by a `coordination.k8s.io` Lease.
 //!
-//! A holder renews every second and stops acting after [`RENEW_DEADLINE`] without success, by its own
-//! monotonic clock; another takes over when it has seen no renewal for [`LEASE_SECONDS`], by its own.
-//! No clocks are compared between machines. Even two leaders at once could not contradict each
-//! other: every decision is a compare-and-swap of a status.
+//! A holder renews every second and stops acting after [`RENEW_DEADLINE`] without success, by its
+//! own monotonic clock; another takes over when it has seen no renewal for [`LEASE_SECONDS`], by
+//! its own. No clocks are compared between machines. Even two leaders at once could not contradict
+//! each other: every decision is a compare-and-swap of a status.
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};

@@ -13,7 +13,7 @@ struct Options {
     #[arg(long, env = "KV_LOG_FORMAT", default_value = "text", global = true)]
     log_format: LogFormat,
     /// Which log lines are written, such as `info` or `kv_operator=debug`.
-    #[arg(long, env = "KV_LOG", default_value = "info", global = true)]
+    #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
     log: String,
 }
 

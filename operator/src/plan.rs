@@ -4,23 +4,34 @@
 //! A pass does one step and the next pass sees its effect, so a step that was half done when the
 //! operator died is indistinguishable from one not begun: there is nothing to resume.
 //!
-//! Order: what restores service stands first; what changes the cluster stands behind what repairs it.
+//! Order: what restores service stands first; what changes the cluster stands behind what repairs
+//! it.
 
 pub mod action;
 pub mod edit;
 pub mod health;
 pub mod reason;
 
+mod balance;
+mod claims;
 mod create;
 mod failover;
 mod grow;
+mod migrate;
 mod objects;
 mod push;
 mod readdress;
 mod rebuild;
 mod replicas;
 mod roles;
+mod rollout;
+mod shrink;
+mod unstick;
+mod volumes;
 mod voters;
+
+#[cfg(test)]
+mod situation;
 
 pub use action::{Action, Member, News};
 pub use reason::{Because, Reason};
@@ -48,47 +59,28 @@ pub struct Rule {
 
 /// The table.
 pub const RULES: &[Rule] = &[
-    Rule {
-        name: "failover",
-        judge: failover::judge,
-    },
-    Rule {
-        name: "readdress",
-        judge: readdress::judge,
-    },
-    Rule {
-        name: "push",
-        judge: push::judge,
-    },
-    Rule {
-        name: "voters",
-        judge: voters::judge,
-    },
-    Rule {
-        name: "rebuild",
-        judge: rebuild::judge,
-    },
-    Rule {
-        name: "roles",
-        judge: roles::judge,
-    },
-    Rule {
-        name: "objects",
-        judge: objects::judge,
-    },
-    Rule {
-        name: "create",
-        judge: create::judge,
-    },
-    Rule {
-        name: "grow",
-        judge: grow::judge,
-    },
-    Rule {
-        name: "replicas",
-        judge: replicas::judge,
-    },
+    rule("failover", failover::judge),
+    rule("readdress", readdress::judge),
+    rule("push", push::judge),
+    rule("voters", voters::judge),
+    rule("rebuild", rebuild::judge),
+    rule("roles", roles::judge),
+    rule("objects", objects::judge),
+    rule("unstick", unstick::judge),
+    rule("create", create::judge),
+    rule("migrate", migrate::judge),
+    rule("replicas", replicas::judge),
+    rule("claims", claims::judge),
+    rule("rollout", rollout::judge),
+    rule("grow", grow::judge),
+    rule("shrink", shrink::judge),
+    rule("balance", balance::judge),
+    rule("volumes", volumes::judge),
 ];
+
+const fn rule(name: &'static str, judge: fn(&Desired, &Observed) -> Verdict) -> Rule {
+    Rule { name, judge }
+}
 
 /// What a pass is to do, and which rule said so.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,6 @@
-//! Stage 5, report: what the status says of a pass. Pure: from the settings, the facts, the topology
-//! (the committed one, when the pass committed) and the plan. One status write per pass, at most.
+//! Stage 5, report: what the status says of a pass. Pure: from the settings, the facts, the
+//! topology (the committed one, when the pass committed) and the plan. One status write per pass,
+//! at most.
 
 mod conditions;
 mod shards;
@@ -128,8 +129,7 @@ pub fn reason_of(plan: &Plan) -> Reason {
 fn updates(reason: Reason) -> bool {
     match reason {
         Reason::AddingShards
-        | Reason::AddingReplicas
-        | Reason::RemovingReplicas
+        | Reason::ChangingReplicas
         | Reason::RollingOut
         | Reason::ChangingVolumes
         | Reason::WaitingForMembers => true,

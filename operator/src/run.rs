@@ -38,7 +38,8 @@ pub struct RunOptions {
     /// Namespace of the Lease; default: the one this process runs in.
     #[arg(long, env = "KV_LEASE_NAMESPACE")]
     pub lease_namespace: Option<String>,
-    /// Name of this process in the Lease and in events; default: the host's name, which is the pod's.
+    /// Name of this process in the Lease and in events; default: the host's name, which is the
+    /// pod's.
     #[arg(long, env = "POD_NAME")]
     pub identity: Option<String>,
 }

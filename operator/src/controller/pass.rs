@@ -389,13 +389,12 @@ fn committed(plan: &Plan) -> Option<(&Topology, &[News])> {
 
 /// When to look again if nothing happens: at once after an act.
 fn next(plan: &Plan, observed: &Observed) -> Duration {
+    let unsettled = observed.topology.as_ref().is_some_and(is_unsettled);
+    let tick = if unsettled { TICK } else { RESYNC };
     match &plan.verdict {
         Verdict::Act(..) => Duration::ZERO,
-        Verdict::Wait(_, ms) => Duration::from_millis(*ms),
-        Verdict::Proceed => {
-            let unsettled = observed.topology.as_ref().is_some_and(is_unsettled);
-            if unsettled { TICK } else { RESYNC }
-        }
+        Verdict::Wait(_, ms) => tick.min(Duration::from_millis(*ms)),
+        Verdict::Proceed => tick,
     }
 }
 

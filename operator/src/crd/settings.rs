@@ -220,7 +220,8 @@ mod tests {
         check("{shards: 0}", "spec.shards: 0 is not from 1 to 500");
         check(
             "{memory: {maxmemory: 50%}}",
-            "spec.memory.maxmemory: a percentage needs spec.resources.limits.memory to be a part of",
+            "spec.memory.maxmemory: a percentage needs spec.resources.limits.memory to be a part \
+             of",
         );
         check(
             "{consistency: Quorum, replicasPerShard: 0}",

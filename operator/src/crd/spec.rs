@@ -1,5 +1,6 @@
 //! What a user writes. Every field says what it means, its default, and what changing it does to a
-//! running cluster; wrong values are refused by the schema, with the field's path and what is allowed.
+//! running cluster; wrong values are refused by the schema, with the field's path and what is
+//! allowed.
 
 use super::status::KVClusterStatus;
 use k8s_openapi::api::core::v1::ResourceRequirements;
@@ -86,8 +87,8 @@ pub struct KVClusterSpec {
 
     /// When a write is acknowledged. `Quorum`: when a majority of the shard's voters hold it, so
     /// that no acknowledged write is lost when a member fails. `Eventual`: when the primary has
-    /// executed it; a failure may lose the last moments. Default: `Quorum` with replicas, `Eventual`
-    /// without. A change takes effect at once, without a restart.
+    /// executed it; a failure may lose the last moments. Default: `Quorum` with replicas,
+    /// `Eventual` without. A change takes effect at once, without a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
 
@@ -170,8 +171,8 @@ pub struct MemorySpec {
     #[schemars(schema_with = "amount_schema")]
     pub headroom: Option<String>,
 
-    /// What happens to a write when `maxmemory` is reached, as in Redis. Default `noeviction`: it is
-    /// refused with `-OOM`.
+    /// What happens to a write when `maxmemory` is reached, as in Redis. Default `noeviction`: it
+    /// is refused with `-OOM`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<EvictionPolicy>,
 }
@@ -234,8 +235,8 @@ pub enum Retention {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PersistenceSpec {
-    /// When the log is fsynced. `Always`: before a write is acknowledged, so that a power loss loses
-    /// nothing. `EverySecond` (default): a power loss of all voters at once may lose the last
+    /// When the log is fsynced. `Always`: before a write is acknowledged, so that a power loss
+    /// loses nothing. `EverySecond` (default): a power loss of all voters at once may lose the last
     /// second. `Never`: when the kernel likes. A change restarts the members one at a time.
     #[serde(default)]
     pub fsync: Fsync,
@@ -258,9 +259,9 @@ pub enum Fsync {
         .message("spec.failover.leaseTimeoutMs must not be longer than detectionTimeoutMs")
 )]
 pub struct FailoverSpec {
-    /// How long a member may be silent before it is taken to be lost, in milliseconds, 500 to 60000.
-    /// Default 2000. A member that refuses connections is noticed at once. Shorter makes fail-over
-    /// of a lost machine faster, and a false alarm more likely.
+    /// How long a member may be silent before it is taken to be lost, in milliseconds, 500 to
+    /// 60000. Default 2000. A member that refuses connections is noticed at once. Shorter makes
+    /// fail-over of a lost machine faster, and a false alarm more likely.
     #[serde(default = "default_detection")]
     #[schemars(range(min = 500, max = 60_000))]
     pub detection_timeout_ms: u32,

@@ -15,7 +15,8 @@ pub struct KVClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// The state in one word: Creating, Ready, Updating, Resharding, Degraded, Unavailable, Invalid.
+    /// The state in one word: Creating, Ready, Updating, Resharding, Degraded, Unavailable,
+    /// Invalid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
 

@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 /// User and group of the process; the one that distroless images call nonroot.
 const USER: i64 = 65532;
 
-/// How long a stopping primary may take to hand over, less than the grace period by a margin for the
-/// process to end by itself.
+/// How long a stopping primary may take to hand over, less than the grace period by a margin for
+/// the process to end by itself.
 const HANDOVER_TIMEOUT_SECONDS: u32 = 25;
 const GRACE_PERIOD_SECONDS: i64 = 30;
 

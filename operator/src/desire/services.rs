@@ -1,5 +1,6 @@
-//! The Services: one for the members among themselves, one for clients, and, while there is a single
-//! shard, one for its primary and one for its replicas, for clients that know nothing of clusters.
+//! The Services: one for the members among themselves, one for clients, and, while there is a
+//! single shard, one for its primary and one for its replicas, for clients that know nothing of
+//! clusters.
 
 use super::{Manifest, Owner, manifest, names};
 use crate::crd::Settings;

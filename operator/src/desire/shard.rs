@@ -1,7 +1,7 @@
 //! A shard's StatefulSet and its disruption budget.
 //!
-//! `OnDelete`: the operator decides when a pod restarts, because only it knows who is primary and who
-//! is in sync. `Parallel`: after a full stop every member must come back, in whatever order.
+//! `OnDelete`: the operator decides when a pod restarts, because only it knows who is primary and
+//! who is in sync. `Parallel`: after a full stop every member must come back, in whatever order.
 
 use super::member::Pod;
 use super::{Manifest, Owner, manifest, member, names};

@@ -1,6 +1,6 @@
-//! The monitor: one persistent heartbeat connection to each member of a cluster, and a table of what
-//! they said. A change that could matter wakes the cluster's passes at once; a broken connection is
-//! tried again at once, so that a killed process is noticed within milliseconds.
+//! The monitor: one persistent heartbeat connection to each member of a cluster, and a table of
+//! what they said. A change that could matter wakes the cluster's passes at once; a broken
+//! connection is tried again at once, so that a killed process is noticed within milliseconds.
 
 mod table;
 

@@ -196,7 +196,7 @@ impl fmt::Display for News {
             Self::ShardRebuilt { shard, primary } => {
                 write!(
                     f,
-                    "no member of {shard} has its data; it begins anew with {primary}"
+                    "{shard} begins anew with what {primary} has; no member has more"
                 )
             }
             Self::VoterAdded { shard, member } => write!(f, "{member} is a voter of {shard}"),

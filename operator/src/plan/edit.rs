@@ -1,5 +1,5 @@
-//! A change of the topology in the making: the only way rules produce a Commit, so that every commit
-//! is one version newer, keeps the invariants, and says what it means.
+//! A change of the topology in the making: the only way rules produce a Commit, so that every
+//! commit is one version newer, keeps the invariants, and says what it means.
 
 use super::{Action, Because, News, Verdict};
 use protocol::topology::{Shard, Topology};

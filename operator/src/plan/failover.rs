@@ -1,11 +1,12 @@
-//! Rule: a shard without a serving primary gets another one, and a primary that is leaving hands over.
+//! Rule: a shard without a serving primary gets another one, and a primary that is leaving hands
+//! over.
 //!
 //! Fence, choose, commit; the push is another rule. Each pass does what the members' answers still
 //! lack, so the steps need no memory: members that promised a higher epoch than the topology's
 //! are a promotion to be finished, whoever began it.
 //!
-//! Safety: the winner has the highest log of a set of promisers that meets every write quorum, and is
-//! committed only when the old primary promised, is dead, or has outlived its lease.
+//! Safety: the winner has the highest log of a set of promisers that meets every write quorum, and
+//! is committed only when the old primary promised, is dead, or has outlived its lease.
 
 use super::edit::Edit;
 use super::health::{Concern, concern_of, streaming};
@@ -19,7 +20,7 @@ use protocol::topology::{self, Consistency, Shard, Standing, Topology};
 enum Step {
     Nothing,
     Act(Action, Because),
-    Promote(Shard, News),
+    Promote(Shard, Option<News>),
     Wait(Because, u64),
 }
 
@@ -40,7 +41,9 @@ pub fn judge(desired: &Desired, observed: &Observed) -> Verdict {
             }
             Step::Promote(shard, news) => {
                 edit.replace(shard);
-                edit.tell(news);
+                if let Some(news) = news {
+                    edit.tell(news);
+                }
             }
             Step::Wait(because, ms) => {
                 let sooner = wait.as_ref().is_none_or(|(_, other)| ms < *other);
@@ -156,9 +159,11 @@ fn promote(
         .iter()
         .filter(|voter| voter.member.standing == Standing::Voter)
         .max_by_key(|voter| rank(shard, desired, observed, voter));
-    best.map_or(Step::Nothing, |best| {
-        commit(shard, &best.member.name, epoch, desired, observed)
-    })
+    match best {
+        None => Step::Nothing,
+        Some(best) if !best.status.clean => Step::Promote(leaderless(shard), None),
+        Some(best) => commit(shard, &best.member.name, epoch, desired, observed),
+    }
 }
 
 /// A primary that answers is not replaced by itself, unless members are fenced.
@@ -265,7 +270,8 @@ fn lease_left(
 
 type Rank = (Position, bool, bool, bool, std::cmp::Reverse<String>);
 
-/// The longest log wins; among equals, who stays, who has the new settings, who is primary, the name.
+/// The longest log wins; among equals, who stays, who has the new settings, who is primary, the
+/// name.
 fn rank(shard: &Shard, desired: &Desired, observed: &Observed, voter: &Promiser) -> Rank {
     let name = &voter.member.name;
     let stays = !observed.is_leaving(name) && desired.wants_member(&shard.name, name);
@@ -285,6 +291,17 @@ fn is_current(desired: &Desired, observed: &Observed, name: &str) -> bool {
         .pods
         .get(name)
         .is_some_and(|pod| pod.revision == desired.revision)
+}
+
+/// The shard before an unclean member may lead it: a learner has nothing to forget, so a member is
+/// clean again when it has seen itself as one. The rebuild rule goes on from here.
+fn leaderless(shard: &Shard) -> Shard {
+    let mut after = shard.clone();
+    after.primary = None;
+    for member in &mut after.members {
+        member.standing = Standing::Learner;
+    }
+    after
 }
 
 /// The shard with its new primary. A lost old primary is taken off an even number of voters in the
@@ -312,5 +329,5 @@ fn commit(shard: &Shard, winner: &str, epoch: u64, desired: &Desired, observed: 
         to: winner.to_owned(),
         epoch,
     };
-    Step::Promote(after, news)
+    Step::Promote(after, Some(news))
 }

@@ -7,7 +7,8 @@ use protocol::topology::{Member, Shard, Standing, Topology};
 /// What is wrong with a shard's primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concern {
-    /// Members have promised a higher epoch: the shard cannot serve until it has begun.
+    /// Members have promised a higher epoch, or the primary was restarted: the shard cannot serve
+    /// until a new epoch has begun.
     Fenced,
     /// There is no process.
     Dead,
@@ -57,12 +58,33 @@ pub fn concern_of(shard: &Shard, observed: &Observed, detection_ms: u64) -> Opti
     if !serves && !status.clean {
         return Some(Concern::Unclean);
     }
-    // The newest topology has to reach it before anything can be said of its role.
+    // A process never resumes an epoch that its log has records of: it needs a new one. Of an older
+    // topology than the newest nothing can be concluded.
+    let version = observed
+        .topology
+        .as_ref()
+        .map_or(0, |topology| topology.version);
+    if status.role == Role::Fenced && status.topology_version >= version {
+        return Some(Concern::Fenced);
+    }
     let stale = view.is_some_and(|view| view.not_serving_ms >= detection_ms);
-    if stale && !(serves && status.lease_valid) {
+    if stale && !(serves && (status.lease_valid || is_heard(shard, observed))) {
         return Some(Concern::NotServing);
     }
     (serves && observed.is_leaving(&primary.name)).then_some(Concern::Leaving)
+}
+
+/// Some replica has a connection to the primary: a lease that is missing will come.
+fn is_heard(shard: &Shard, observed: &Observed) -> bool {
+    let linked = |member: &Member| {
+        let status = observed
+            .known(member)
+            .filter(|_| member.standing.is_electable());
+        status
+            .and_then(|status| status.link.as_ref())
+            .is_some_and(|link| link.connected)
+    };
+    shard.members.iter().any(linked)
 }
 
 /// The primary's account of a replica that receives the log.

@@ -42,10 +42,8 @@ pub enum Reason {
     ForeignData,
     /// Shards are being added.
     AddingShards,
-    /// Replicas are being added.
-    AddingReplicas,
-    /// Replicas are being removed.
-    RemovingReplicas,
+    /// Replicas are being added or removed.
+    ChangingReplicas,
     /// Members are being restarted with new settings.
     RollingOut,
     /// Slots are moving.

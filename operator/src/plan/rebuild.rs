@@ -1,5 +1,7 @@
-//! Rule: a shard whose members have all lost their volumes begins anew, empty. For a cache that is
-//! normal; with storage it takes a user's word (the annotation `kvcluster.dev/force-promote`).
+//! Rule: a shard without a member that knows its data begins anew. Either its members have all lost
+//! their volumes, which is normal for a cache and with storage takes a user's word (the annotation
+//! `kvcluster.dev/force-promote`); or failover found that every voter is there and the best of them
+//! has forgotten something, and left the shard without a primary.
 
 use super::edit::Edit;
 use super::failover::target_epoch;
@@ -14,8 +16,9 @@ pub fn judge(desired: &Desired, observed: &Observed) -> Verdict {
     };
     let mut edit = Edit::of(topology);
     for shard in &topology.shards {
-        let accepted =
-            desired.settings.storage.is_none() || observed.force_promote.contains(&shard.name);
+        let accepted = desired.settings.storage.is_none()
+            || shard.primary.is_none()
+            || observed.force_promote.contains(&shard.name);
         let Some(after) = rebuilt(shard, observed).filter(|_| accepted) else {
             continue;
         };
@@ -38,21 +41,20 @@ fn rebuilt(shard: &Shard, observed: &Observed) -> Option<Shard> {
     if !voters.all(|member| observed.is_forgetful(member)) {
         return None;
     }
-    let answers: Option<Vec<_>> = shard
-        .members
+    let answers = shard.members.iter().map(|member| {
+        Some((
+            member,
+            observed.answer(&member.name)?,
+            observed.address(&member.name)?,
+        ))
+    });
+    let answers: Vec<_> = answers.collect::<Option<_>>()?;
+    let (best, ..) = answers
         .iter()
-        .map(|member| {
-            Some((
-                member,
-                observed.answer(&member.name)?,
-                observed.address(&member.name)?,
-            ))
-        })
-        .collect();
-    let answers = answers?;
-    let (best, ..) = answers.iter().max_by_key(|(member, status, _)| {
-        (status.position, std::cmp::Reverse(member.name.clone()))
-    })?;
+        .filter(|(_, status, _)| status.clean)
+        .max_by_key(|(member, status, _)| {
+            (status.position, std::cmp::Reverse(member.name.clone()))
+        })?;
     let best = best.name.clone();
     let promised = answers
         .iter()
@@ -62,12 +64,12 @@ fn rebuilt(shard: &Shard, observed: &Observed) -> Option<Shard> {
     after.epoch = target_epoch(shard, observed).max(promised.unwrap_or_default());
     after.primary = Some(best.clone());
     for (member, (_, status, address)) in after.members.iter_mut().zip(&answers) {
-        let standing = if member.name == best {
+        let leads = member.name == best;
+        member.standing = if leads {
             Standing::Voter
         } else {
             Standing::Learner
         };
-        member.standing = standing;
         member.id.clone_from(&status.id);
         member.address.clone_from(address);
     }

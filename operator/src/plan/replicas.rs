@@ -39,7 +39,7 @@ pub fn judge(desired: &Desired, observed: &Observed) -> Verdict {
         }
         edit.replace(after);
     }
-    let because = || Reason::AddingReplicas.because("the members of a shard change");
+    let because = || Reason::ChangingReplicas.because("the members of a shard change");
     match edit.into_verdict(because) {
         Verdict::Proceed => {
             let Some((_, because)) = hand_overs.first().cloned() else {

@@ -103,7 +103,8 @@ fn pass(
         shard.primary.as_deref() == Some(name)
             || follower.is_some_and(|f| f.streaming && f.offset >= primary.committed_offset)
     };
-    // A joining member must itself hold all that is acknowledged, or its vote would be worth nothing.
+    // A joining member must itself hold all that is acknowledged, or its vote would be worth
+    // nothing.
     let held = after.is_write_held(holds) && (!joining || holds(&member.name));
     if primary.topology_version < topology.version || !held {
         return None;
@@ -143,7 +144,9 @@ fn shed(
     let standing = match (why, forgot) {
         (Some(_), _) if even && enough => Standing::Learner,
         // It may not count as a voter any more; as one that joins, writes still wait for it.
-        (_, true) if even => Standing::Joining,
+        (_, true) if even && observed.is_forgetful(member) => Standing::Joining,
+        // Only a learner is allowed to have forgotten.
+        (_, true) if even => Standing::Learner,
         (_, true) => Standing::Leaving,
         (_, false) => return None,
     };
@@ -195,12 +198,15 @@ fn is_lost(shard: &Shard, member: &Member, observed: &Observed) -> Option<&'stat
     if observed.is_dead(member) {
         return Some("its process is gone");
     }
+    let follower = streaming(shard, observed, &member.name);
     match reach {
         Reach::Nowhere => Some("it has no pod"),
-        Reach::Broken => Some("its connection broke"),
-        Reach::Silent => Some("it is silent"),
         Reach::Refused => Some("its process is gone"),
         Reach::Trying => None,
+        // As long as its primary hears it, only the operator does not.
+        Reach::Broken | Reach::Silent => follower
+            .is_none_or(|follower| follower.lag_bytes > 0)
+            .then_some("it is silent"),
         Reach::Answering => {
             let primary = shard
                 .primary
@@ -209,8 +215,7 @@ fn is_lost(shard: &Shard, member: &Member, observed: &Observed) -> Option<&'stat
             let limit = cut_ms(observed);
             let cut = view.is_some_and(|view| view.not_streaming_ms >= limit)
                 && primary.is_some_and(|primary| primary.serving_ms >= limit);
-            (cut && streaming(shard, observed, &member.name).is_none())
-                .then_some("it is cut off from its primary")
+            (cut && follower.is_none()).then_some("it is cut off from its primary")
         }
     }
 }

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 /// A member that refused the topology is not offered it again for so long.
 const PUSH_PAUSE: Duration = Duration::from_secs(1);
 
-/// Between the last answer and a failed attempt to reconnect, when a connection has just broken; less
-/// than the shortest detection timeout, so that mere silence is never mistaken for it.
+/// Between the last answer and a failed attempt to reconnect, when a connection has just broken;
+/// less than the shortest detection timeout, so that mere silence is never mistaken for it.
 const RECENT: Duration = Duration::from_millis(400);
 
 /// What the members of one cluster said.
