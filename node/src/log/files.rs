@@ -64,7 +64,7 @@ pub struct BaseFile {
     pub epoch: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct LogFile {
     pub name: String,
     /// Offset of its first byte.

@@ -28,12 +28,9 @@ pub async fn flush(member: Rc<Member>) {
 /// Hears how far the disk has got.
 pub async fn watch_disk(member: Rc<Member>) {
     loop {
-        let Some(progress) = member.with(|state| {
-            state
-                .log
-                .disk()
-                .map(crate::log::disk::Disk::progress_handle)
-        }) else {
+        let Some(progress) =
+            member.with(|state| state.log.disk().map(crate::log::disk::Disk::progress))
+        else {
             return;
         };
         progress.await;

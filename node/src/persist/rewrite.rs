@@ -2,12 +2,11 @@
 
 use super::segments_of;
 use super::snapshot::{Piece, Snapshot};
-use crate::log::disk::Disk;
+use crate::log::disk::{Answer, Disk};
 use crate::log::files::{FilesError, Manifest};
 use crate::member::{Member, State};
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// How often the sizes are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -17,8 +16,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// The walk waits while the disk is so many bytes behind.
 const QUEUED_BYTES_MAX: u64 = 8 * 1024 * 1024;
-
-type Answer = oneshot::Receiver<Result<Manifest, FilesError>>;
 
 /// Rewrites whenever it is due, until the process ends.
 pub async fn run(member: Rc<Member>) {
@@ -46,6 +43,9 @@ impl State {
         let Some(disk) = self.log.disk() else {
             return false;
         };
+        if disk.needs_base() {
+            return true;
+        }
         let (log_bytes, base_bytes) = disk.sizes();
         let config = &self.engine.config;
         let grown = base_bytes / 100 * u64::from(config.rewrite_percent);
@@ -55,7 +55,7 @@ impl State {
             && !self.link.as_ref().is_some_and(|link| link.syncing)
     }
 
-    fn ask_disk(&self, ask: impl FnOnce(&Disk) -> Answer) -> Option<Answer> {
+    fn ask_disk(&self, ask: impl FnOnce(&Disk) -> Answer<Manifest>) -> Option<Answer<Manifest>> {
         self.log.disk().map(ask)
     }
 }
@@ -64,8 +64,8 @@ impl State {
 async fn rewrite(member: &Rc<Member>) -> Result<bool, FilesError> {
     let begun = member.with(|state| {
         let snapshot = Snapshot::begin(state);
-        let (position, history) = (snapshot.position, snapshot.history.clone());
-        let answer = state.ask_disk(|disk| disk.begin_base(position, history))?;
+        let standing = snapshot.standing.clone();
+        let answer = state.ask_disk(|disk| disk.begin_base(standing))?;
         Some((Walking { member, snapshot }, answer, state.reign))
     });
     let Some((mut walking, answer, reign)) = begun else {
@@ -111,7 +111,11 @@ async fn until_disk_follows(member: &Member) {
         .await;
 }
 
-async fn use_manifest(member: &Member, answer: Answer, reign: u64) -> Result<bool, FilesError> {
+async fn use_manifest(
+    member: &Member,
+    answer: Answer<Manifest>,
+    reign: u64,
+) -> Result<bool, FilesError> {
     // No answer: the disk thread has ended, and with it the process.
     let Ok(manifest) = answer.await else {
         return Ok(false);

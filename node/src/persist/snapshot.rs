@@ -3,11 +3,10 @@
 
 use crate::commands::REDIS_VERSION;
 use crate::keyspace::walk::{WalkFormat, WalkId};
+use crate::log::disk::Standing;
 use crate::member::State;
 use crate::rdb::{RdbChecksum, write_footer, write_header};
-use protocol::admin::EpochStart;
 use protocol::slots::SlotSet;
-use protocol::status::Position;
 
 /// Entries walked in one go.
 const STEP_ENTRIES: usize = 128;
@@ -20,9 +19,8 @@ pub struct Snapshot {
     checksum: RdbChecksum,
     header: Option<Vec<u8>>,
     ended: bool,
-    /// The state is that of the log at this position.
-    pub position: Position,
-    pub history: Vec<EpochStart>,
+    /// Where the log stands with this state.
+    pub standing: Standing,
 }
 
 /// What [`Snapshot::next`] gives.
@@ -56,8 +54,10 @@ impl Snapshot {
             checksum: RdbChecksum::default(),
             header: Some(header),
             ended: false,
-            position: state.log.position(),
-            history: state.log.history().to_vec(),
+            standing: Standing {
+                position: state.log.position(),
+                history: state.log.history().to_vec(),
+            },
         }
     }
 

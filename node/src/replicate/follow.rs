@@ -3,6 +3,7 @@
 use super::frames::{Ack, Frame, FullSync};
 use crate::execute::ReplayError;
 use crate::log::Available;
+use crate::log::disk::Standing;
 use crate::log::files::FilesError;
 use crate::log::load::insert_items;
 use crate::log::read_file;
@@ -295,12 +296,13 @@ impl Follower<'_> {
         let FullSync {
             position, history, ..
         } = full;
-        let adopted = self.member.with(|state| {
-            state
-                .log
-                .disk()
-                .map(|disk| disk.adopt(position, history.clone()))
-        });
+        let standing = Standing {
+            position,
+            history: history.clone(),
+        };
+        let adopted = self
+            .member
+            .with(|state| state.log.disk().map(|disk| disk.adopt(standing)));
         let manifest = match adopted {
             Some(adopted) => Some(adopted.await.map_err(|_| FollowError::Over)??),
             None => None,

@@ -1,6 +1,7 @@
 //! The primary's side of replication: a connection that said `KV.SYNC` becomes a stream of the log.
 
 use super::frames::{Ack, Frame, FullSync};
+use crate::log::disk::Standing;
 use crate::log::{Available, divergence, read_file};
 use crate::member::{FollowerState, Member, State};
 use crate::persist::snapshot::{Piece, Snapshot};
@@ -180,16 +181,16 @@ impl Sender<'_, '_> {
         loop {
             let mut walking = member.with(|state| {
                 let snapshot = Snapshot::begin(state);
-                state.log.pin(snapshot.position.offset);
+                state.log.pin(snapshot.standing.position.offset);
                 Walking { member, snapshot }
             });
-            let (position, history) = (walking.snapshot.position, walking.snapshot.history.clone());
-            self.frame(&Frame::Full(FullSync {
+            let Standing { position, history } = walking.snapshot.standing.clone();
+            let full = FullSync {
                 position,
                 history,
                 common,
-            }))
-            .await?;
+            };
+            self.frame(&Frame::Full(full)).await?;
             let complete = loop {
                 let piece = member.with(|state| walking.snapshot.next(state));
                 match piece {
@@ -282,7 +283,7 @@ impl Drop for Walking<'_> {
     fn drop(&mut self) {
         self.member.with(|state| {
             self.snapshot.end(state);
-            state.log.unpin(self.snapshot.position.offset);
+            state.log.unpin(self.snapshot.standing.position.offset);
         });
     }
 }
