@@ -76,6 +76,8 @@ pub struct State {
     /// disconnected, for nobody knows what became of their writes.
     pub reign: u64,
     pub loading: bool,
+    /// The epoch that this process, and no earlier one, may open as primary.
+    pub may_open: u64,
     pub stopping: bool,
     /// Writes wait for a handover until this monotonic time; 0 when there is none.
     pub handover_until_ms: u64,
@@ -142,6 +144,7 @@ impl Member {
             pending: Pending::default(),
             reign: 0,
             loading: true,
+            may_open: 0,
             stopping: false,
             handover_until_ms: 0,
             lease_end_ms: 0,
@@ -263,7 +266,9 @@ impl State {
     /// Replies that depend on nothing beyond this offset may be sent.
     pub fn releasable(&self) -> u64 {
         match self.role() {
-            Role::Primary if self.consistency() == Consistency::Eventual => u64::MAX,
+            Role::Primary | Role::Replica if self.consistency() == Consistency::Eventual => {
+                u64::MAX
+            }
             Role::Standalone if self.log.disk().is_none() => u64::MAX,
             Role::Standalone => self.log.held(),
             Role::Primary | Role::Replica | Role::Fenced | Role::Waiting | Role::Loading => {

@@ -50,7 +50,7 @@ pub struct Options {
         value_name = "NAME=VALUE"
     )]
     pub config: Vec<String>,
-    /// How long a stopping primary waits for another member to take over.
+    /// How long a stopping member waits for another one to take over.
     #[arg(long, env = "KV_HANDOVER_TIMEOUT_SECONDS", default_value_t = 20)]
     pub handover_timeout_seconds: u64,
     #[arg(long, env = "KV_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]

@@ -12,13 +12,20 @@ use crate::persist::{self, new_id, rewrite};
 use crate::replicate::follow;
 use anyhow::{Context as _, anyhow};
 use protocol::status::Role;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Files, listeners and links that are open beside the clients' connections.
+const DESCRIPTORS_BESIDE_CLIENTS: u64 = 128;
+
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
+
+/// How long a stopping replica waits to be taken off the voters.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long replies that are on their way may take when the process ends.
 const LINGER: Duration = Duration::from_millis(100);
@@ -26,6 +33,7 @@ const LINGER: Duration = Duration::from_millis(100);
 /// Runs a member until it is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let config = config_of(&options)?;
+    allow_connections(u64::from(config.maxclients))?;
     let (directory, meta) = match &options.dir {
         Some(dir) => {
             let (directory, meta) = persist::open(dir, config.fsync)?;
@@ -60,6 +68,28 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     hand_over(&member).await;
     accepting.abort();
     finish(&member).await
+}
+
+/// Raises the limit of file descriptors as far as the system allows and the clients may need.
+fn allow_connections(clients: u64) -> anyhow::Result<()> {
+    let wanted = clients + DESCRIPTORS_BESIDE_CLIENTS;
+    let limit = getrlimit(Resource::Nofile);
+    let allowed = limit.maximum.map_or(wanted, |maximum| wanted.min(maximum));
+    if limit.current.is_some_and(|current| current < allowed) {
+        let raised = Rlimit {
+            current: Some(allowed),
+            ..limit
+        };
+        setrlimit(Resource::Nofile, raised).context("raising the limit of open files")?;
+    }
+    if allowed < wanted {
+        tracing::warn!(
+            allowed,
+            wanted,
+            "fewer open files allowed than maxclients may need"
+        );
+    }
+    Ok(())
 }
 
 /// The configuration that the options ask for.
@@ -154,23 +184,21 @@ async fn stopped(member: &Member) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A primary with replicas says that it wants to stop, and waits until another one has taken over.
+/// A voter says that it wants to stop, and waits until nobody depends on it: until another primary has
+/// taken over, or the writes need this replica no longer.
 async fn hand_over(member: &Member) {
-    let wait = member.with(|state| {
-        state.stopping = true;
-        let name = state.name().to_owned();
-        let shard = state.shard();
-        let others = shard.is_some_and(|shard| shard.electable().iter().any(|m| *m != name));
-        state.role() == Role::Primary && others
-    });
-    if !wait {
+    member.with(|state| state.stopping = true);
+    if !member.with(|state| state.is_needed()) {
         return;
     }
     tracing::info!("handing over");
     let taken = member.until(&member.signals.changed, |state| {
-        (state.role() != Role::Primary && !state.engine.view.paused).then_some(())
+        (!state.is_needed()).then_some(())
     });
-    let limit = Duration::from_secs(member.options.handover_timeout_seconds);
+    let limit = match member.with(|state| state.role()) {
+        Role::Replica => RELEASE_TIMEOUT,
+        _ => Duration::from_secs(member.options.handover_timeout_seconds),
+    };
     if tokio::time::timeout(limit, taken).await.is_err() {
         tracing::warn!("nobody took over in time");
     }

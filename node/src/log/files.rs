@@ -35,6 +35,9 @@ pub struct Meta {
     /// 40 hexadecimal digits.
     pub id: String,
     pub promised_epoch: u64,
+    /// The last epoch in which this member was primary, or was about to be.
+    #[serde(default)]
+    pub opened_epoch: u64,
     pub topology: Option<Topology>,
     /// Nothing acknowledged was ever forgotten.
     pub clean: bool,

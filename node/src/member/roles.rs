@@ -3,9 +3,9 @@
 //! Safety rests on three rules.
 //! 1. A promise is on disk before it is answered, and a member that promised epoch `e` neither serves
 //!    nor follows an older epoch.
-//! 2. A process becomes primary only in an epoch newer than any record of its log, which it opens with
-//!    a record of its own. So two different records never share epoch and offset, even when a primary
-//!    dies between sending a record to replicas and writing it, and starts again.
+//! 2. A process becomes primary only in an epoch that no earlier process of this member has opened, and
+//!    opens it with a record of its own. So two different records never share epoch and offset, even
+//!    when a primary dies between sending a record to replicas and writing it, and starts again.
 //! 3. A member that may have forgotten what it acknowledged says so until it counts for nothing.
 
 use super::{Member, State};
@@ -53,8 +53,14 @@ impl Member {
             Ok(Some(state.meta_with(&topology)))
         })?;
         let Some(meta) = meta else { return Ok(()) };
+        let opened_before = self.with(|state| state.meta.opened_epoch);
         self.write_meta(meta).await?;
-        self.with(|state| state.use_topology(Arc::new(topology)));
+        self.with(|state| {
+            if state.meta.opened_epoch > opened_before {
+                state.may_open = state.meta.opened_epoch;
+            }
+            state.use_topology(Arc::new(topology));
+        });
         Ok(())
     }
 
@@ -103,6 +109,9 @@ impl State {
             && member.id == meta.id
         {
             meta.promised_epoch = meta.promised_epoch.max(shard.epoch);
+            if shard.primary.as_ref() == Some(&self.name) {
+                meta.opened_epoch = meta.opened_epoch.max(shard.epoch);
+            }
             // A learner has acknowledged nothing that anybody counts on; it may begin anew.
             meta.clean |= member.standing == Standing::Learner && !self.is_syncing();
         }
@@ -117,6 +126,23 @@ impl State {
     pub fn is_learner(&self) -> bool {
         let me = self.shard().and_then(|shard| shard.member(&self.name));
         me.is_none_or(|member| member.standing == Standing::Learner)
+    }
+
+    /// Whether the shard would suffer if this member stopped now.
+    pub fn is_needed(&self) -> bool {
+        let Some(shard) = self.shard() else {
+            return false;
+        };
+        let follows = |name: &str| self.followers.get(name).is_some_and(|f| f.streaming);
+        let others = shard.electable().iter().any(|name| follows(name));
+        match self.role() {
+            Role::Primary => others,
+            Role::Fenced => self.engine.view.paused,
+            Role::Replica => shard
+                .member(&self.name)
+                .is_some_and(|member| member.standing == Standing::Voter),
+            Role::Waiting | Role::Loading | Role::Standalone => false,
+        }
     }
 
     /// Puts a topology into use that is in `meta` already.
@@ -158,8 +184,9 @@ impl State {
         if shard.primary.as_ref() != Some(&self.name) {
             return Role::Replica;
         }
-        let reigns = self.role() == Role::Primary && self.log.position().epoch == shard.epoch;
-        let may_begin = self.log.position().epoch < shard.epoch;
+        let last = self.log.position().epoch;
+        let reigns = self.role() == Role::Primary && last == shard.epoch;
+        let may_begin = last < shard.epoch && self.may_open == shard.epoch;
         let fenced = shard.epoch < self.meta.promised_epoch || !self.meta.clean;
         if !fenced && (reigns || may_begin) {
             Role::Primary

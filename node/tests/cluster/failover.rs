@@ -123,3 +123,31 @@ async fn a_handover_makes_clients_wait_and_shows_them_no_error() {
     assert_eq!(outcome.errors, Vec::<String>::new());
     check(&cluster, &outcome).await;
 }
+
+#[tokio::test]
+async fn stopping_members_leave_without_an_error_or_a_loss() {
+    let mut cluster = Cluster::start(1, 3).await;
+    let writer = Writer::start(addresses(&cluster));
+    writer.more(200).await;
+    cluster.running["s0-0"].terminate();
+    cluster.until("s0-0", |status| status.draining).await;
+    let handover = AdminRequest::Handover {
+        member: "s0-1".to_owned(),
+        timeout_ms: 5000,
+    };
+    cluster.ask("s0-0", &handover).await.unwrap();
+    assert_eq!(cluster.promote_rather("s0", "s0-1").await, "s0-1");
+    // It is a replica now, and still counts for the writes until it is taken off the voters.
+    cluster
+        .change(|t| Cluster::set_standing(t, "s0-0", Standing::Leaving))
+        .await;
+    cluster
+        .change(|t| Cluster::set_standing(t, "s0-0", Standing::Learner))
+        .await;
+    let stopped = cluster.running.remove("s0-0").unwrap();
+    assert!(stopped.ended_well().await);
+    writer.more(200).await;
+    let outcome = writer.stop().await;
+    assert_eq!(outcome.errors, Vec::<String>::new());
+    check(&cluster, &outcome).await;
+}

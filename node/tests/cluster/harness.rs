@@ -7,6 +7,7 @@ use protocol::resp::Reply;
 use protocol::slots::SlotSet;
 use protocol::status::MemberStatus;
 use protocol::topology::{Consistency, Member, Migration, Shard, Standing, Topology};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -66,6 +67,26 @@ impl Process {
                 .for_each(|line| println!("{name}: {line}"));
         });
         Self { child, address }
+    }
+}
+
+impl Process {
+    /// Asks the process to stop, as Kubernetes does.
+    pub fn terminate(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+
+    /// Waits until it has ended; whether it ended well.
+    pub async fn ended_well(mut self) -> bool {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
