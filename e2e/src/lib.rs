@@ -3,6 +3,7 @@
 pub mod apiserver;
 pub mod controllers;
 pub mod kubelet;
+pub mod platform;
 
 pub mod bench;
 pub mod scenario;

@@ -134,13 +134,16 @@ impl Job {
         let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
         let (command, args) = (words(&self.container.command), words(&self.container.args));
         let line = self.shared.images.command_line(&image, &command, &args);
-        let line = line.ok_or(Problem::Image(image))?;
+        let line = line.ok_or_else(|| Problem::Image(image.clone()))?;
         let addresses = (self.pod_ip.as_str(), self.shared.host_ip_of(&self.pod));
         let sources = sources(&self.shared.client, &self.pod, &self.container, addresses).await;
         let sources = sources.map_err(Problem::Config)?;
         let own = variables(&self.pod, &self.container, &sources).map_err(Problem::Config)?;
         let place = |text: &str| rewrite(&expand(text, &own), &self.mounts);
         let mut environment = self.given.clone();
+        let from_image = self.shared.images.variables(&image).iter();
+        let expanded = from_image.map(|(name, value)| (name.clone(), expand(value, &self.given)));
+        environment.extend(expanded);
         environment.retain(|(name, _)| !own.iter().any(|(known, _)| known == name));
         environment.extend(
             own.iter()

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default)]
 pub struct Images {
     programs: BTreeMap<String, PathBuf>,
+    variables: BTreeMap<String, Vec<(String, String)>>,
 }
 
 impl Images {
@@ -17,6 +18,20 @@ impl Images {
     pub fn with(mut self, name: &str, program: impl Into<PathBuf>) -> Self {
         self.programs.insert(name.to_owned(), program.into());
         self
+    }
+
+    /// Gives the image a variable of its own, as `ENV` does in a Dockerfile. `$(POD_IP)` in it is
+    /// replaced by the pod's address; a container's variable of the same name wins.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, variable: &str, value: &str) -> Self {
+        let variables = self.variables.entry(name.to_owned()).or_default();
+        variables.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The image's own variables.
+    pub fn variables(&self, image: &str) -> &[(String, String)] {
+        self.variables.get(name_of(image)).map_or(&[], Vec::as_slice)
     }
 
     /// The program of an image; none when the image cannot be "pulled".
