@@ -33,7 +33,7 @@ use addresses::AddressPool;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::Api;
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
@@ -184,6 +184,25 @@ impl Drop for Kubelet {
             self.shared.processes.kill_all();
         }
     }
+}
+
+/// Nothing runs when a control plane starts: pods of an earlier run are not ready, whatever their
+/// status still says.
+pub async fn forget_readiness(client: &Client) -> kube::Result<()> {
+    let everywhere: Api<Pod> = Api::all(client.clone());
+    for pod in everywhere.list(&ListParams::default()).await? {
+        let mut conditions = pod.status.clone().and_then(|status| status.conditions);
+        for condition in conditions.iter_mut().flatten() {
+            if matches!(condition.type_.as_str(), "Ready" | "ContainersReady") {
+                "False".clone_into(&mut condition.status);
+                condition.reason = Some("NodeNotReady".to_owned());
+            }
+        }
+        let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
+        let patch = Patch::Merge(serde_json::json!({"status": {"conditions": conditions}}));
+        pods.patch_status(&pod.name_any(), &PatchParams::default(), &patch).await?;
+    }
+    Ok(())
 }
 
 /// Hands every change of a pod to the pod's task.

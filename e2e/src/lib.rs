@@ -4,6 +4,7 @@ pub mod apiserver;
 pub mod controllers;
 pub mod kubelet;
 pub mod platform;
+pub mod playground;
 
 pub mod bench;
 pub mod scenario;

@@ -105,15 +105,18 @@ impl Embedded {
         written.map_err(PlatformError::files("writing the kubeconfig"))?;
         let client = client_of(&text).await?;
         let nodes = NodeDescription::several(options.nodes);
-        let controllers = Controllers::start(client.clone(), directory("volumes"), nodes.clone());
         let kubelet = crate::kubelet::Options {
             client: client.clone(),
             state: directory("kubelet"),
-            nodes,
+            nodes: nodes.clone(),
             images,
             backoff: options.backoff,
             credentials: credentials(&api),
         };
+        crate::kubelet::forget_readiness(&client)
+            .await
+            .map_err(PlatformError::api("marking the pods of an earlier run"))?;
+        let controllers = Controllers::start(client.clone(), directory("volumes"), nodes);
         let kubelet = Kubelet::start(kubelet).map_err(PlatformError::files("starting pods"))?;
         api.set_log_source(Arc::new(kubelet.logs()));
         Ok(Self {
@@ -142,7 +145,9 @@ impl Embedded {
     pub async fn shutdown(self) {
         self.controllers.shutdown().await;
         self.kubelet.shutdown(SHUTDOWN_GRACE).await;
-        self.api.shutdown().await;
+        if let Some(api) = Arc::into_inner(self.api) {
+            api.shutdown().await;
+        }
     }
 }
 
@@ -162,10 +167,16 @@ async fn client_of(kubeconfig: &str) -> Result<Client, PlatformError> {
 }
 
 fn credentials(api: &Arc<ApiServer>) -> Credentials {
-    let api = Arc::clone(api);
+    // Not held, so that the API server can be shut down by the one who started it.
+    let api = Arc::downgrade(api);
     Arc::new(move |namespace, account| {
-        let text = api.service_account_kubeconfig(&namespace, &account);
-        async move { text.map_err(|error| error.to_string()) }.boxed()
+        let text = match api.upgrade() {
+            Some(api) => api
+                .service_account_kubeconfig(&namespace, &account)
+                .map_err(|error| error.to_string()),
+            None => Err("the API server has been shut down".to_owned()),
+        };
+        async move { text }.boxed()
     })
 }
 

@@ -2,14 +2,16 @@
 
 use super::manifest::{apply, documents};
 use super::{PlatformError, workspace_file};
+use crate::controllers::is_ready;
+use crate::scenario::eventually;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
-use kube::api::Api;
-use kube::runtime::wait::{Condition, await_condition, conditions};
-use serde::de::DeserializeOwned;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+use kube::runtime::wait::{await_condition, conditions};
 use serde_json::{Value, json};
-use std::fmt::Debug;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -35,9 +37,15 @@ pub async fn install(client: &Client, options: &InstallOptions) -> Result<(), Pl
     let definitions = read(DEFINITION)?;
     for definition in apply(client, definitions, "default").await? {
         let name = definition.metadata.name.unwrap_or_default();
+        let what = format!("CRD {name} is established");
         let all: Api<CustomResourceDefinition> = Api::all(client.clone());
-        let established = conditions::is_crd_established();
-        wait(all, &name, established, "the CRD is established").await?;
+        let established = await_condition(all, &name, conditions::is_crd_established());
+        let overdue = || PlatformError::Overdue {
+            what: what.clone(),
+            seconds: AVAILABLE_WITHIN.as_secs(),
+        };
+        let waited = timeout(AVAILABLE_WITHIN, established).await.map_err(|_| overdue())?;
+        waited.map_err(|error| PlatformError::Manifest(format!("waiting for {name}: {error}")))?;
     }
     let mut chart = read(CHART)?;
     for document in &mut chart {
@@ -46,8 +54,28 @@ pub async fn install(client: &Client, options: &InstallOptions) -> Result<(), Pl
         }
     }
     apply(client, chart, OPERATOR_NAMESPACE).await?;
+    let what = "the operator is available";
+    let available = eventually(what, AVAILABLE_WITHIN, || is_available(client)).await;
+    available.map_err(|overdue| PlatformError::Overdue {
+        what: overdue.to_string(),
+        seconds: AVAILABLE_WITHIN.as_secs(),
+    })
+}
+
+/// The Deployment says so and its pods do too: an earlier run's status may still be there.
+async fn is_available(client: &Client) -> Result<(), String> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
-    wait(deployments, OPERATOR_NAME, is_rolled_out, "the operator is available").await
+    let found = deployments.get(OPERATOR_NAME).await.map_err(|error| error.to_string())?;
+    if !is_rolled_out(&found) {
+        return Err(format!("{:?}", found.status.unwrap_or_default()));
+    }
+    let pods: Api<Pod> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
+    let own = ListParams::default().labels("app.kubernetes.io/name=kv-operator");
+    let pods = pods.list(&own).await.map_err(|error| error.to_string())?;
+    match pods.iter().find(|pod| !is_ready(pod)) {
+        Some(pod) => Err(format!("{} is not ready", pod.name_any())),
+        None => Ok(()),
+    }
 }
 
 fn read(path: &str) -> Result<Vec<Value>, PlatformError> {
@@ -77,39 +105,13 @@ fn adapt(deployment: &mut Value, options: &InstallOptions) {
 }
 
 /// The present template is what runs, and all of it is available.
-fn is_rolled_out(deployment: Option<&Deployment>) -> bool {
-    let Some(deployment) = deployment else { return false };
+fn is_rolled_out(deployment: &Deployment) -> bool {
     let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     deployment.status.as_ref().is_some_and(|status| {
         status.observed_generation >= deployment.metadata.generation
             && status.updated_replicas == Some(wanted)
             && status.available_replicas == Some(wanted)
     })
-}
-
-async fn wait<K>(
-    api: Api<K>,
-    name: &str,
-    condition: impl Condition<K>,
-    what: &str,
-) -> Result<(), PlatformError>
-where
-    K: Clone + Debug + Send + DeserializeOwned + kube::Resource + 'static,
-{
-    let overdue = || PlatformError::Overdue {
-        what: format!("{name}: {what}"),
-        seconds: AVAILABLE_WITHIN.as_secs(),
-    };
-    let waited = timeout(AVAILABLE_WITHIN, await_condition(api, name, condition)).await;
-    // A watch that failed for good has waited in vain as well; the reason is in the log.
-    match waited {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, name, "waiting");
-            Err(overdue())
-        }
-        Err(_) => Err(overdue()),
-    }
 }
 
 #[cfg(test)]
