@@ -200,7 +200,8 @@ pub async fn forget_readiness(client: &Client) -> kube::Result<()> {
         }
         let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
         let patch = Patch::Merge(serde_json::json!({"status": {"conditions": conditions}}));
-        pods.patch_status(&pod.name_any(), &PatchParams::default(), &patch).await?;
+        pods.patch_status(&pod.name_any(), &PatchParams::default(), &patch)
+            .await?;
     }
     Ok(())
 }

@@ -116,7 +116,10 @@ impl Platform {
         namespace.metadata.name = Some(name.clone());
         let created = namespaces.create(&PostParams::default(), &namespace).await;
         created.map_err(PlatformError::api(format!("creating namespace {name}")))?;
-        let mut made = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self
+            .namespaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         made.push(name.clone());
         Ok(name)
     }
@@ -143,7 +146,10 @@ impl Platform {
             return Ok(());
         }
         let namespaces: Api<Namespace> = Api::all(self.client);
-        let made = self.namespaces.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let made = self
+            .namespaces
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         for name in made {
             let deleted = namespaces.delete(&name, &DeleteParams::background()).await;
             deleted.map_err(PlatformError::api(format!("deleting namespace {name}")))?;

@@ -30,7 +30,10 @@ const REFRESH: Duration = Duration::from_millis(200);
 
 /// What the user may say on the command line.
 #[derive(Debug, clap::Parser)]
-#[command(name = "playground", about = "KVCluster on this machine, with one command")]
+#[command(
+    name = "playground",
+    about = "KVCluster on this machine, with one command"
+)]
 pub struct Arguments {
     /// Keep all state here, and go on with what an earlier run left here.
     #[arg(long)]
@@ -66,7 +69,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     platform.shutdown().await?;
     match arguments.state_dir {
         Some(directory) => {
-            screen.say(&format!("Stopped. The state is kept in {}.", directory.display()));
+            screen.say(&format!(
+                "Stopped. The state is kept in {}.",
+                directory.display()
+            ));
         }
         None => screen.say("Stopped, and temporary state removed."),
     }
@@ -80,7 +86,9 @@ async fn show(
     begun: Instant,
 ) -> anyhow::Result<()> {
     screen.say("Installing the operator ...");
-    platform.install_operator(&InstallOptions::default()).await?;
+    platform
+        .install_operator(&InstallOptions::default())
+        .await?;
     let clusters = clusters(platform);
     apply_manifest(platform, arguments, &clusters, screen).await?;
     let mut commands = command::from_standard_input();
@@ -127,10 +135,17 @@ async fn apply_manifest(
 ) -> anyhow::Result<()> {
     let present = clusters.list(&ListParams::default()).await?;
     let names = |objects: &[DynamicObject]| {
-        objects.iter().map(ResourceExt::name_any).collect::<Vec<_>>().join(", ")
+        objects
+            .iter()
+            .map(ResourceExt::name_any)
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     if arguments.manifest.is_none() && !present.items.is_empty() {
-        screen.say(&format!("Going on with {} of an earlier run.", names(&present.items)));
+        screen.say(&format!(
+            "Going on with {} of an earlier run.",
+            names(&present.items)
+        ));
         return Ok(());
     }
     let default = || workspace_file(DEFAULT_MANIFEST);
@@ -150,7 +165,10 @@ async fn views(
         act: "listing".to_owned(),
         source,
     };
-    let listed = clusters.list(&ListParams::default()).await.map_err(failed)?;
+    let listed = clusters
+        .list(&ListParams::default())
+        .await
+        .map_err(failed)?;
     let pods = Api::namespaced(platform.client(), NAMESPACE);
     let pods = pods.list(&ListParams::default()).await.map_err(failed)?;
     let view = |cluster: &DynamicObject| View::new(cluster, &pods.items);
@@ -163,7 +181,9 @@ async fn carry_out(platform: &Platform, line: &str, screen: &mut Screen) {
         Ok(None) => return,
         Err(usage) => return screen.note(&usage),
     };
-    let Some(faults) = platform.faults() else { return };
+    let Some(faults) = platform.faults() else {
+        return;
+    };
     let done = match &command {
         Command::Kill(pod) => faults.kill(NAMESPACE, pod),
         Command::Pause(pod) => faults.pause(NAMESPACE, pod),

@@ -31,7 +31,9 @@ impl Images {
 
     /// The image's own variables.
     pub fn variables(&self, image: &str) -> &[(String, String)] {
-        self.variables.get(name_of(image)).map_or(&[], Vec::as_slice)
+        self.variables
+            .get(name_of(image))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// The program of an image; none when the image cannot be "pulled".

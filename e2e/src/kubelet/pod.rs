@@ -118,8 +118,9 @@ async fn live(
             apply(&mut model, report);
         }
         let latest = updates.borrow().clone();
-        model.stopping |= shutting_down || latest.pod.metadata.deletion_timestamp.is_some();
-        if !latest.gone {
+        model.stopping |= latest.pod.metadata.deletion_timestamp.is_some();
+        // A shutdown leaves the status as it was: the next start goes on from there.
+        if !latest.gone && !shutting_down {
             write_status(shared, &latest.pod, &model).await;
         }
     }

@@ -5,6 +5,7 @@
 
 use super::ask::{ask, question};
 use super::container::{Job, Report};
+use super::mounts::rewrite;
 use super::probe::{Counter, Question, Schedule, Verdict};
 use super::process::CommandLine;
 use k8s_openapi::api::core::v1::Probe;
@@ -58,6 +59,15 @@ impl<'a> Watch<'a> {
             let message = format!("{kind} probe is of a kind that is not supported here");
             job.shared.events.warning(&job.pod, "ProbeWarning", message);
             return None;
+        };
+        let question = match question {
+            Question::Run { command } => Question::Run {
+                command: command
+                    .iter()
+                    .map(|word| rewrite(word, &job.mounts))
+                    .collect(),
+            },
+            asked @ (Question::Http { .. } | Question::Connect { .. }) => asked,
         };
         let schedule = Schedule::of(probe);
         Some(Self {

@@ -70,7 +70,9 @@ impl Place {
         if directory.ends_with("deps") || directory.ends_with("examples") {
             directory.pop();
         }
-        let name = directory.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = directory
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         let is_target = |target: &&Path| target.join("CACHEDIR.TAG").exists();
         let target = directory.parent().filter(is_target).map(Path::to_owned);
         let profile = match name.as_deref() {
@@ -92,7 +94,15 @@ async fn build(
     profile: &str,
 ) -> Result<(), BinariesError> {
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "-p", "kv-node", "-p", "kv-operator", "--bins"]);
+    command.args([
+        "build",
+        "--quiet",
+        "-p",
+        "kv-node",
+        "-p",
+        "kv-operator",
+        "--bins",
+    ]);
     command.arg("--manifest-path").arg(manifest);
     command.arg("--target-dir").arg(target);
     command.args(["--profile", profile]);
@@ -130,6 +140,9 @@ mod tests {
     #[test]
     fn a_program_that_was_moved_has_no_target_directory() {
         let elsewhere = tempfile::tempdir().unwrap();
-        assert_eq!(Place::of(&elsewhere.path().join("bin/playground")).target, None);
+        assert_eq!(
+            Place::of(&elsewhere.path().join("bin/playground")).target,
+            None
+        );
     }
 }

@@ -161,8 +161,7 @@ fn product_images(binaries: &Binaries) -> Images {
 
 async fn client_of(kubeconfig: &str) -> Result<Client, PlatformError> {
     let parsed = Kubeconfig::from_yaml(kubeconfig)?;
-    let config =
-        Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await?;
+    let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await?;
     Client::try_from(config).map_err(PlatformError::api("connecting to the API server"))
 }
 

@@ -44,7 +44,9 @@ pub async fn install(client: &Client, options: &InstallOptions) -> Result<(), Pl
             what: what.clone(),
             seconds: AVAILABLE_WITHIN.as_secs(),
         };
-        let waited = timeout(AVAILABLE_WITHIN, established).await.map_err(|_| overdue())?;
+        let waited = timeout(AVAILABLE_WITHIN, established)
+            .await
+            .map_err(|_| overdue())?;
         waited.map_err(|error| PlatformError::Manifest(format!("waiting for {name}: {error}")))?;
     }
     let mut chart = read(CHART)?;
@@ -65,7 +67,10 @@ pub async fn install(client: &Client, options: &InstallOptions) -> Result<(), Pl
 /// The Deployment says so and its pods do too: an earlier run's status may still be there.
 async fn is_available(client: &Client) -> Result<(), String> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
-    let found = deployments.get(OPERATOR_NAME).await.map_err(|error| error.to_string())?;
+    let found = deployments
+        .get(OPERATOR_NAME)
+        .await
+        .map_err(|error| error.to_string())?;
     if !is_rolled_out(&found) {
         return Err(format!("{:?}", found.status.unwrap_or_default()));
     }
@@ -97,7 +102,9 @@ fn adapt(deployment: &mut Value, options: &InstallOptions) {
     if let Ok(image) = std::env::var("E2E_NODE_IMAGE") {
         variables.push(("KV_NODE_IMAGE".to_owned(), image));
     }
-    let Some(known) = container["env"].as_array_mut() else { return };
+    let Some(known) = container["env"].as_array_mut() else {
+        return;
+    };
     for (name, value) in variables {
         known.retain(|variable| variable["name"] != name.as_str());
         known.push(json!({"name": name, "value": value}));
@@ -106,7 +113,11 @@ fn adapt(deployment: &mut Value, options: &InstallOptions) {
 
 /// The present template is what runs, and all of it is available.
 fn is_rolled_out(deployment: &Deployment) -> bool {
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let wanted = deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.replicas)
+        .unwrap_or(1);
     deployment.status.as_ref().is_some_and(|status| {
         status.observed_generation >= deployment.metadata.generation
             && status.updated_replicas == Some(wanted)
@@ -121,7 +132,10 @@ mod tests {
     #[test]
     fn the_chart_is_adapted_where_asked() {
         let mut chart = read(CHART).unwrap();
-        let deployment = chart.iter_mut().find(|found| found["kind"] == "Deployment").unwrap();
+        let deployment = chart
+            .iter_mut()
+            .find(|found| found["kind"] == "Deployment")
+            .unwrap();
         let options = InstallOptions {
             replicas: Some(1),
             environment: vec![("RUST_LOG".to_owned(), "debug".to_owned())],

@@ -58,7 +58,12 @@ async fn apply_one(
     result.map_err(PlatformError::api(format!("applying {what}")))
 }
 
-fn api_of(client: &Client, resource: &ApiResource, scope: Scope, place: &str) -> Api<DynamicObject> {
+fn api_of(
+    client: &Client,
+    resource: &ApiResource,
+    scope: Scope,
+    place: &str,
+) -> Api<DynamicObject> {
     match scope {
         Scope::Cluster => Api::all_with(client.clone(), resource),
         Scope::Namespaced => Api::namespaced_with(client.clone(), place, resource),

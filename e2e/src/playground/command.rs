@@ -56,8 +56,14 @@ mod tests {
 
     #[test]
     fn commands_are_words() {
-        assert_eq!(Command::parse(" kill demo-0-0 "), Ok(Some(Command::Kill("demo-0-0".into()))));
-        assert_eq!(Command::parse("cut a b"), Ok(Some(Command::Cut("a".into(), "b".into()))));
+        assert_eq!(
+            Command::parse(" kill demo-0-0 "),
+            Ok(Some(Command::Kill("demo-0-0".into())))
+        );
+        assert_eq!(
+            Command::parse("cut a b"),
+            Ok(Some(Command::Cut("a".into(), "b".into())))
+        );
         assert_eq!(Command::parse(""), Ok(None));
         assert_eq!(Command::parse("kill"), Err(USAGE.to_owned()));
     }

@@ -16,17 +16,27 @@ pub fn lines(kubeconfig: Option<&Path>, views: &[View]) -> Vec<String> {
         lines.push(format!("kubeconfig  export KUBECONFIG={}", path.display()));
     }
     let addresses = |view: &View| -> Vec<String> {
-        view.pods.iter().filter_map(|pod| pod.address.clone()).collect()
+        view.pods
+            .iter()
+            .filter_map(|pod| pod.address.clone())
+            .collect()
     };
     for view in views {
         let all = addresses(view);
         let Some(first) = all.first() else { continue };
-        lines.push(format!("RESP        {first}:{RESP_PORT} (any member of {})", view.name));
-        let metrics = all.iter().map(|address| format!("http://{address}:{METRICS_PORT}/metrics"));
+        lines.push(format!(
+            "RESP        {first}:{RESP_PORT} (any member of {})",
+            view.name
+        ));
+        let metrics = all
+            .iter()
+            .map(|address| format!("http://{address}:{METRICS_PORT}/metrics"));
         lines.extend(metrics.map(|url| format!("metrics     {url}")));
     }
     lines.extend(views.first().and_then(tries).unwrap_or_default());
-    lines.push(format!("Type here to break things: {USAGE}. Ctrl-C stops everything."));
+    lines.push(format!(
+        "Type here to break things: {USAGE}. Ctrl-C stops everything."
+    ));
     lines
 }
 
@@ -39,11 +49,26 @@ fn tries(view: &View) -> Option<Vec<String>> {
     let primary = primary.map_or(&first.name, |member| &member.name);
     let shards = view.shards.len() + 2;
     let tries = [
-        ("write and read", format!("redis-cli -c -h {address} set hello world")),
-        ("see the cluster", format!("kubectl get kvcluster {name}; kubectl describe kvcluster {name}")),
-        ("kill a primary", format!("kubectl delete pod {primary}; kubectl get kvcluster {name} -w")),
-        ("grow", format!("kubectl scale kvcluster {name} --replicas={shards}")),
-        ("load it", format!("redis-benchmark --cluster -h {address} -t set,get -n 100000 -q")),
+        (
+            "write and read",
+            format!("redis-cli -c -h {address} set hello world"),
+        ),
+        (
+            "see the cluster",
+            format!("kubectl get kvcluster {name}; kubectl describe kvcluster {name}"),
+        ),
+        (
+            "kill a primary",
+            format!("kubectl delete pod {primary}; kubectl get kvcluster {name} -w"),
+        ),
+        (
+            "grow",
+            format!("kubectl scale kvcluster {name} --replicas={shards}"),
+        ),
+        (
+            "load it",
+            format!("redis-benchmark --cluster -h {address} -t set,get -n 100000 -q"),
+        ),
     ];
     let mut lines = vec![String::new(), "Five things to try:".to_owned()];
     let numbered = tries.into_iter().enumerate();

@@ -52,7 +52,9 @@ impl Screen {
             self.shown = lines.to_vec();
             return;
         }
-        let size = tcgetwinsize(stdout()).ok().map(|size| (size.ws_row, size.ws_col));
+        let size = tcgetwinsize(stdout())
+            .ok()
+            .map(|size| (size.ws_row, size.ws_col));
         let (rows, columns) = match size {
             Some((rows, columns)) if rows > 1 && columns > 0 => (rows.into(), columns.into()),
             _ => (24, 80),

@@ -4,8 +4,9 @@
 
 use super::view::{Shard, View};
 
-const HEADER: [&str; 9] =
-    ["SHARD", "MEMBER", "ROLE", "STANDING", "EPOCH", "SLOTS", "OFFSET", "LAG", "SIZE"];
+const HEADER: [&str; 9] = [
+    "SHARD", "MEMBER", "ROLE", "STANDING", "EPOCH", "SLOTS", "OFFSET", "LAG", "SIZE",
+];
 /// Slots are many ranges after a few migrations.
 const SLOTS_COLUMNS_MAX: usize = 24;
 
@@ -28,7 +29,11 @@ fn cluster_lines(view: &View) -> Vec<String> {
     if rows.len() > 1 {
         lines.extend(aligned(&rows));
     }
-    lines.extend(view.migrations.iter().map(|migration| format!("moving {migration}")));
+    lines.extend(
+        view.migrations
+            .iter()
+            .map(|migration| format!("moving {migration}")),
+    );
     lines
 }
 
@@ -77,7 +82,10 @@ fn aligned(rows: &[[String; 9]]) -> Vec<String> {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
     let line = |row: &[String; 9]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()

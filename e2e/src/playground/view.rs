@@ -107,7 +107,10 @@ impl Member {
 
 fn migration(migration: &Value) -> String {
     let text = |name: &str| text_or(&migration[name], "?");
-    let (sent, total) = (migration["keysSent"].as_u64(), migration["keysTotal"].as_u64());
+    let (sent, total) = (
+        migration["keysSent"].as_u64(),
+        migration["keysTotal"].as_u64(),
+    );
     let (source, target, phase) = (text("source"), text("target"), text("phase"));
     let (sent, total) = (sent.unwrap_or(0), total.unwrap_or(0));
     format!("{source} -> {target} {phase} {sent}/{total} keys")
