@@ -125,8 +125,8 @@ fn clusters(platform: &Platform) -> Api<DynamicObject> {
     Api::namespaced_with(platform.client(), NAMESPACE, &resource)
 }
 
-/// Applies the manifest, unless an earlier run's clusters are here and the user named no other: what
-/// was changed then, such as the number of shards, must stay.
+/// Applies the manifest, unless an earlier run's clusters are here and the user named no other:
+/// what was changed then, such as the number of shards, must stay.
 async fn apply_manifest(
     platform: &Platform,
     arguments: &Arguments,

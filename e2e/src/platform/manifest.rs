@@ -52,7 +52,7 @@ async fn apply_one(
     let (resource, capabilities) =
         found.map_err(PlatformError::api(format!("looking up {}", kind.kind)))?;
     let own = object.namespace().unwrap_or_else(|| namespace.to_owned());
-    let api = api_of(client, &resource, capabilities.scope, &own);
+    let api = api_of(client, &resource, &capabilities.scope, &own);
     let parameters = PatchParams::apply(MANAGER).force();
     let result = api.patch(&name, &parameters, &Patch::Apply(document)).await;
     result.map_err(PlatformError::api(format!("applying {what}")))
@@ -61,7 +61,7 @@ async fn apply_one(
 fn api_of(
     client: &Client,
     resource: &ApiResource,
-    scope: Scope,
+    scope: &Scope,
     place: &str,
 ) -> Api<DynamicObject> {
     match scope {
