@@ -94,18 +94,13 @@ async fn build(
     profile: &str,
 ) -> Result<(), BinariesError> {
     let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "--quiet",
-        "-p",
-        "kv-node",
-        "-p",
-        "kv-operator",
-        "--bins",
-    ]);
+    // Over the whole workspace, so that dependencies get the features they were built with before.
+    command.args(["build", "--quiet", "--workspace"]);
+    command.args(["--bin", "kv-node", "--bin", "kv-operator"]);
     command.arg("--manifest-path").arg(manifest);
     command.arg("--target-dir").arg(target);
     command.args(["--profile", profile]);
+    command.kill_on_drop(true);
     let output = command.output().await.map_err(BinariesError::Cargo)?;
     if output.status.success() {
         return Ok(());
