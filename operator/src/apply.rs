@@ -32,20 +32,20 @@ pub struct Hands<'a> {
 /// Why an action failed.
 #[derive(Debug, Error)]
 pub enum ApplyError {
-    #[error("cannot {act} {kind:?} {name}: {source}")]
+    #[error("cannot {act} {kind:?} {name}: {}", brief(source))]
     Object {
         act: &'static str,
         kind: Kind,
         name: String,
         source: Box<kube::Error>,
     },
-    #[error("cannot {act} pod {name}: {source}")]
+    #[error("cannot {act} pod {name}: {}", brief(source))]
     Pod {
         act: &'static str,
         name: String,
         source: Box<kube::Error>,
     },
-    #[error("cannot {act} volume claim {name}: {source}")]
+    #[error("cannot {act} volume claim {name}: {}", brief(source))]
     Claim {
         act: &'static str,
         name: String,
@@ -59,6 +59,14 @@ pub enum ApplyError {
         member: String,
         source: ClientError,
     },
+}
+
+/// What the server said, without the whole response around it.
+pub fn brief(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// What the actions brought to light.

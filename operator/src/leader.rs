@@ -5,6 +5,7 @@
 //! its own. No clocks are compared between machines. Even two leaders at once could not contradict
 //! each other: every decision is a compare-and-swap of a status.
 
+use crate::apply::brief;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
@@ -47,7 +48,7 @@ impl Election {
             match timeout(RENEW_DEADLINE, self.take()).await {
                 Ok(Ok(true)) => return,
                 Ok(Ok(false)) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "cannot take the lease"),
+                Ok(Err(error)) => tracing::warn!(error = brief(&error), "cannot take the lease"),
                 Err(_) => tracing::warn!("cannot take the lease: no answer"),
             }
             sleep(PERIOD).await;
@@ -64,7 +65,7 @@ impl Election {
             match timeout(left, self.take()).await {
                 Ok(Ok(true)) => renewed = begun,
                 Ok(Ok(false)) | Err(_) => return,
-                Ok(Err(error)) => tracing::warn!(%error, "cannot renew the lease"),
+                Ok(Err(error)) => tracing::warn!(error = brief(&error), "cannot renew the lease"),
             }
             if renewed.elapsed() >= RENEW_DEADLINE {
                 return;

@@ -29,6 +29,9 @@ const RESYNC: Duration = Duration::from_secs(30);
 /// While members catch up or slots move, counters decide, and counters wake nobody.
 const TICK: Duration = Duration::from_millis(200);
 
+/// After a change of objects, for the watches to bring it back; they wake the pass when they do.
+const WATCH_DELAY: Duration = Duration::from_millis(50);
+
 /// After a failed step; doubled with every further failure.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -195,7 +198,7 @@ impl Keeper {
         let actions = match &plan.verdict {
             Verdict::Act(actions, because) => {
                 tracing::info!(cluster = %self.key.name, namespace = %self.key.namespace,
-                    rule = plan.rule, reason = because.reason.name(), because.message);
+                    rule = plan.rule, reason = because.reason.name(), "{}", because.message);
                 actions.as_slice()
             }
             Verdict::Proceed | Verdict::Wait(..) => &[],
@@ -387,12 +390,32 @@ fn committed(plan: &Plan) -> Option<(&Topology, &[News])> {
     })
 }
 
+/// The effect shows in the members' answers or in our own write, not only in a watch.
+fn is_seen_at_once(action: &Action) -> bool {
+    match action {
+        Action::Promise { .. }
+        | Action::Handover { .. }
+        | Action::Commit { .. }
+        | Action::Push { .. }
+        | Action::AskTopology { .. }
+        | Action::AskImport { .. } => true,
+        Action::CreateSecret(_)
+        | Action::Apply(_)
+        | Action::Delete { .. }
+        | Action::DeletePod { .. }
+        | Action::LabelPod { .. }
+        | Action::GrowClaim { .. }
+        | Action::DeleteClaim { .. } => false,
+    }
+}
+
 /// When to look again if nothing happens: at once after an act.
 fn next(plan: &Plan, observed: &Observed) -> Duration {
     let unsettled = observed.topology.as_ref().is_some_and(is_unsettled);
     let tick = if unsettled { TICK } else { RESYNC };
     match &plan.verdict {
-        Verdict::Act(..) => Duration::ZERO,
+        Verdict::Act(actions, _) if actions.iter().all(is_seen_at_once) => Duration::ZERO,
+        Verdict::Act(..) => WATCH_DELAY,
         Verdict::Wait(_, ms) => tick.min(Duration::from_millis(*ms)),
         Verdict::Proceed => tick,
     }

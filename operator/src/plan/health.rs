@@ -58,17 +58,18 @@ pub fn concern_of(shard: &Shard, observed: &Observed, detection_ms: u64) -> Opti
     if !serves && !status.clean {
         return Some(Concern::Unclean);
     }
-    // A process never resumes an epoch that its log has records of: it needs a new one. Of an older
-    // topology than the newest nothing can be concluded.
+    // From what a member does with an older topology than the newest nothing can be concluded.
     let version = observed
         .topology
         .as_ref()
         .map_or(0, |topology| topology.version);
-    if status.role == Role::Fenced && status.topology_version >= version {
+    let informed = status.topology_version >= version;
+    // A process never resumes an epoch that its log has records of: it needs a new one.
+    if status.role == Role::Fenced && informed {
         return Some(Concern::Fenced);
     }
     let stale = view.is_some_and(|view| view.not_serving_ms >= detection_ms);
-    if stale && !(serves && (status.lease_valid || is_heard(shard, observed))) {
+    if stale && informed && !(serves && (status.lease_valid || is_heard(shard, observed))) {
         return Some(Concern::NotServing);
     }
     (serves && observed.is_leaving(&primary.name)).then_some(Concern::Leaving)

@@ -34,7 +34,7 @@ struct Entry {
     /// Last answer, or the beginning.
     answered: Instant,
     connected: Option<Instant>,
-    /// Last word of a valid lease, or the beginning.
+    /// Last word of a valid lease, or the beginning of its role or epoch.
     served: Instant,
     primary_since: Option<Instant>,
     streamed: Instant,
@@ -112,7 +112,12 @@ impl Table {
         } else {
             entry.primary_since = None;
         }
-        if status.role == Role::Primary && status.lease_valid {
+        // With a new role or epoch the time to begin serving runs anew.
+        let begins = entry
+            .status
+            .as_ref()
+            .is_none_or(|s| (s.role, s.promised_epoch) != (status.role, status.promised_epoch));
+        if begins || (status.role == Role::Primary && status.lease_valid) {
             entry.served = now;
         }
         entry.status = Some(status);
