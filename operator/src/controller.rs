@@ -1,14 +1,13 @@
 //! The controller: one task per cluster, which makes passes when something wakes it, and the
 //! supervisor that starts and ends these tasks as clusters come and go.
 
+mod events;
 mod object;
 mod pass;
 
-use crate::apply::FIELD_MANAGER;
 use crate::metrics::Metrics;
 use crate::observe::caches::{Caches, ClusterKey};
 use kube::Client;
-use kube::runtime::events::{Recorder, Reporter};
 use pass::Keeper;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,32 +20,10 @@ pub struct Shared {
     pub client: Client,
     pub caches: Caches,
     pub metrics: Metrics,
-    pub recorder: Recorder,
+    /// Name of this process, in events.
+    pub identity: String,
     /// Image of members whose spec names none.
     pub image: String,
-}
-
-impl Shared {
-    pub fn new(
-        client: Client,
-        caches: Caches,
-        metrics: Metrics,
-        image: String,
-        identity: &str,
-    ) -> Self {
-        let reporter = Reporter {
-            controller: FIELD_MANAGER.to_owned(),
-            instance: Some(identity.to_owned()),
-        };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self {
-            client,
-            caches,
-            metrics,
-            recorder,
-            image,
-        }
-    }
 }
 
 /// A cluster's task; ends with its owner.

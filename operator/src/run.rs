@@ -64,7 +64,13 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
 
     let identity = options.identity.clone().unwrap_or_else(host_identity);
     let image = options.image.clone();
-    let shared = Shared::new(client.clone(), caches, metrics, image, &identity);
+    let shared = Shared {
+        client: client.clone(),
+        caches,
+        metrics,
+        identity: identity.clone(),
+        image,
+    };
     let shared = Arc::new(shared);
     let namespace = options
         .lease_namespace

@@ -48,13 +48,16 @@ fn errors(act: &'static str, results: Vec<(&Member, Result<(), ClientError>)>) -
 
 pub async fn promise(hands: &Hands<'_>, epoch: u64, members: &[Member]) -> Outcome {
     let asked = members.iter().map(|member| async move {
-        let result = promise_one(hands, epoch, member).await;
-        if let Err(error) = &result
-            && !matches!(error, ClientError::Refused { .. })
-        {
-            hands.table.failed(&member.name, error);
+        match promise_one(hands, epoch, member).await {
+            refused @ Err(ClientError::Refused { .. }) => (member, refused),
+            // The table knows now that it is not there; whether the others are enough is for the
+            // next pass to say.
+            Err(error) => {
+                hands.table.failed(&member.name, &error);
+                (member, Ok(()))
+            }
+            Ok(()) => (member, Ok(())),
         }
-        (member, result)
     });
     errors("asking for the promise of", join_all(asked).await)
 }
@@ -105,12 +108,14 @@ pub async fn push(hands: &Hands<'_>, members: &[Member]) -> Outcome {
     let request = &request;
     let pushed = members.iter().map(|member| async move {
         let result = push_one(hands, request, member).await;
-        if result.is_err() {
+        if let Err(error) = &result {
             hands.table.push_refused(&member.name);
+            tracing::warn!(member = member.name, %error, "the topology was not taken");
         }
-        (member, result)
     });
-    errors("giving the topology to", join_all(pushed).await)
+    // A member that is not there gets it when it is; it must not hold up the others.
+    join_all(pushed).await;
+    Outcome::default()
 }
 
 async fn push_one(
@@ -184,6 +189,12 @@ pub async fn ask_import(hands: &Hands<'_>, id: &str, target: &Member) -> Outcome
             outcome.imports.insert(id.to_owned(), state);
             outcome
         }
-        Err(error) => errors("asking for a migration", vec![(target, Err(error))]),
+        Err(error) => {
+            // It may not be primary any more; the next pass knows better whom to ask.
+            tracing::debug!(member = target.name, %error, id, "the target does not say");
+            let mut outcome = Outcome::default();
+            outcome.imports.insert(id.to_owned(), ImportState::Nothing);
+            outcome
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One pass over one cluster: observe, desire, plan, apply, report; and when the next one is due.
 
 use super::Shared;
+use super::events::publish;
 use super::object::{Newest, Written};
 use crate::apply::{Hands, Outcome, apply};
 use crate::crd::status::KVClusterStatus;
@@ -14,8 +15,6 @@ use crate::report::{self, Pass};
 use k8s_openapi::ByteString;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::events::{Event, EventType};
-use kube::{Resource, runtime::events::Recorder};
 use protocol::topology::{Standing, Topology};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -336,8 +335,8 @@ impl Keeper {
             tracing::info!(cluster = %self.key.name, namespace = %self.key.namespace,
                 reason = item.reason(), "{item}");
         }
-        let recorder = self.shared.recorder.clone();
-        tokio::spawn(publish(recorder, cluster.clone(), news.to_vec()));
+        let (client, instance) = (self.shared.client.clone(), self.shared.identity.clone());
+        tokio::spawn(publish(client, instance, cluster.clone(), news.to_vec()));
     }
 
     fn count(&self, desired: &Desired, status: &KVClusterStatus) {
@@ -357,26 +356,6 @@ impl Keeper {
             .members_wanted
             .with_label_values(&labels)
             .set(wanted.into());
-    }
-}
-
-async fn publish(recorder: Recorder, cluster: KVCluster, news: Vec<News>) {
-    let regarding = cluster.object_ref(&());
-    for item in news {
-        let event = Event {
-            type_: if item.is_warning() {
-                EventType::Warning
-            } else {
-                EventType::Normal
-            },
-            reason: item.reason().to_owned(),
-            note: Some(item.to_string()),
-            action: "Reconcile".to_owned(),
-            secondary: None,
-        };
-        if let Err(error) = recorder.publish(&event, &regarding).await {
-            tracing::warn!(%error, reason = item.reason(), "cannot publish an event");
-        }
     }
 }
 

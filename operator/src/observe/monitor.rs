@@ -86,6 +86,8 @@ async fn beat(name: String, target: Target, table: Arc<Table>) {
                 tracing::debug!(member = name, %error, "heartbeat ended");
                 if matches!(error, ClientError::Timeout { .. }) {
                     table.failed(&name, &error);
+                } else {
+                    table.interrupted(&name);
                 }
                 // A broken connection is judged by whether it can be made again at once.
                 patience = RECONNECT.min(target.detection);

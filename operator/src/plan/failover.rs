@@ -155,9 +155,8 @@ fn promote(
         let because = format!("the primary of {} may serve for {ms} ms more", shard.name);
         return Step::Wait(Reason::WaitingForLease.because(because), ms);
     }
-    let best = voters
-        .iter()
-        .filter(|voter| voter.member.standing == Standing::Voter)
+    let best = contenders(topology, &voters, needed)
+        .into_iter()
         .max_by_key(|voter| rank(shard, desired, observed, voter));
     match best {
         None => Step::Nothing,
@@ -267,6 +266,33 @@ fn lease_left(
     }
     left.filter(|&ms| ms > 0)
 }
+
+/// Who may win. Members that have been up all the time are enough when a promotion needs no more:
+/// then a primary that was killed comes back as a replica, however fast. Not in `Eventual`, where
+/// only its own log may hold what it acknowledged.
+fn contenders<'a, 'b>(
+    topology: &Topology,
+    voters: &'b [Promiser<'a>],
+    needed: usize,
+) -> Vec<&'b Promiser<'a>> {
+    let up = |voter: &&Promiser| voter.view.connected_ms >= UP_MS;
+    let steady: Vec<_> = voters.iter().filter(up).collect();
+    let able = |voter: &&Promiser| voter.member.standing == Standing::Voter && voter.status.clean;
+    let enough = topology.consistency == Consistency::Quorum
+        && steady.len() >= needed
+        && steady.iter().any(able);
+    let all = if enough {
+        steady
+    } else {
+        voters.iter().collect()
+    };
+    all.into_iter()
+        .filter(|voter| voter.member.standing == Standing::Voter)
+        .collect()
+}
+
+/// A member that answers for less has just been started.
+const UP_MS: u64 = 1000;
 
 type Rank = (Position, bool, bool, bool, std::cmp::Reverse<String>);
 

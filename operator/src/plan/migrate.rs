@@ -64,11 +64,11 @@ fn end_of(topology: &Topology, migration: &Migration, observed: &Observed) -> Op
     }
 }
 
-/// Asks the target when the source cannot say, or is at the point where only the target knows.
+/// Asks the target when the source cannot say. A source that serves asks by itself.
 fn question(topology: &Topology, migration: &Migration, observed: &Observed) -> Option<Action> {
-    let phase = source_phase(topology, migration, observed);
-    let known = !matches!(phase, None | Some(MigrationPhase::Frozen)) && !migration.cancelled;
-    if known || observed.imports.contains_key(&migration.id) {
+    let source = topology.shard(&migration.source)?;
+    let speaks = observed.serving_primary(source).is_some() && !migration.cancelled;
+    if speaks || observed.imports.contains_key(&migration.id) {
         return None;
     }
     let target = topology.shard(&migration.target)?;

@@ -127,6 +127,14 @@ impl Table {
         }
     }
 
+    /// A connection broke; whether the member is there is found out by the next.
+    pub fn interrupted(&self, name: &str) {
+        if let Some(entry) = self.entries().get_mut(name) {
+            entry.connected = None;
+            entry.primary_since = None;
+        }
+    }
+
     /// A member could not be asked.
     pub fn failed(&self, name: &str, error: &ClientError) {
         let mut entries = self.entries();
