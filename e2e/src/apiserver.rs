@@ -29,6 +29,7 @@ mod gc;
 mod managed_fields;
 mod openapi;
 mod patch;
+mod protobuf;
 mod rbac;
 mod read;
 mod reply;

@@ -171,7 +171,7 @@ impl Failure {
     pub fn unsupported_media_type(got: &str) -> Self {
         let text = format!(
             "the body of the request was in an unknown format ({got}) - accepted media types \
-             include: application/json, application/yaml"
+             include: application/json, application/yaml, application/vnd.kubernetes.protobuf"
         );
         Self::new(415, "UnsupportedMediaType", text)
     }

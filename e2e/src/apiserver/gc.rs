@@ -167,7 +167,7 @@ fn orphan_dependents(
             continue;
         };
         edit(objects, kind, key, |object| {
-            if let Some(list) = object["metadata"]["ownerReferences"].as_array_mut() {
+            if let Some(Value::Array(list)) = object.pointer_mut("/metadata/ownerReferences") {
                 list.retain(|reference| reference["uid"] != *uid);
             }
         })?;
@@ -182,7 +182,7 @@ fn drop_finalizer(
     name: &str,
 ) -> Result<(), Failure> {
     edit(objects, resource, key, |object| {
-        if let Some(list) = object["metadata"]["finalizers"].as_array_mut() {
+        if let Some(Value::Array(list)) = object.pointer_mut("/metadata/finalizers") {
             list.retain(|finalizer| finalizer != name);
         }
     })

@@ -76,6 +76,8 @@ pub struct Schema {
     /// Unknown fields stay.
     pub open: bool,
     pub int_or_string: bool,
+    /// A number here is another way to write its text.
+    pub quantity: bool,
     pub default: Option<Value>,
     pub limits: Limits,
     pub all_of: Vec<Arc<Schema>>,

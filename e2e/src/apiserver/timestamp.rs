@@ -19,6 +19,18 @@ pub fn now_unix_seconds() -> i64 {
     Timestamp::now().as_second()
 }
 
+/// `metav1.Time` of seconds since 1970.
+pub fn seconds_text(seconds: i64) -> String {
+    let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// `metav1.MicroTime`.
+pub fn micros_text(seconds: i64, nanos: i64) -> String {
+    let time = Timestamp::new(seconds, nanos as i32).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
 /// Age as tables print it (`5s`, `3m20s`, `2d`); `None` when the text is no time.
 pub fn age_of(time: &str) -> Option<String> {
     let then: Timestamp = time.parse().ok()?;

@@ -13,7 +13,7 @@ use super::reply::Reply;
 use super::resource::Resource;
 use super::server::Server;
 use super::store::Key;
-use super::{convert, managed_fields};
+use super::{convert, managed_fields, protobuf};
 
 pub mod admit;
 pub mod commit;
@@ -22,12 +22,15 @@ pub mod metadata;
 
 use commit::{Committed, Intent, Operation};
 
-/// The body as JSON, from JSON or YAML.
+/// The body as JSON, from JSON, YAML or protobuf.
 pub fn body(call: &Call) -> Result<Value, Failure> {
     let bad = |error: &dyn std::fmt::Display| {
         Failure::bad_request(format!("error decoding the body: {error}"))
     };
     let kind = call.content_type();
+    if kind == protobuf::MEDIA_TYPE {
+        return protobuf::decode(&call.body).map_err(|why| bad(&why));
+    }
     if kind.contains("yaml") {
         return serde_yaml::from_slice(&call.body).map_err(|error| bad(&error));
     }

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::{ListType, Schema};
+use super::{ListType, Schema, Type};
 
 mod tables;
 
@@ -119,7 +119,7 @@ pub fn refine(owner: &str, schema: &mut Schema) {
     }
     let name = short(owner);
     match name {
-        "Quantity" => schema.int_or_string = true,
+        "Quantity" => (schema.quantity, schema.kind) = (true, Some(Type::String)),
         "FieldsV1" | "JSON" | "RawExtension" => schema.open = true,
         _ => {}
     }
@@ -177,6 +177,7 @@ fn shallow(schema: &Schema) -> Schema {
         items: schema.items.clone(),
         open: schema.open,
         int_or_string: schema.int_or_string,
+        quantity: schema.quantity,
         list: schema.list.clone(),
         atomic: schema.atomic,
         ..Schema::default()

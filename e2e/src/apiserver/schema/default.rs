@@ -1,4 +1,5 @@
 //! Fills in defaults, from the outside in: a default object is completed by its own defaults.
+//! Quantities written as numbers become the texts that typed clients expect.
 
 use serde_json::Value;
 
@@ -26,6 +27,7 @@ pub fn fill(schema: &Schema, value: &mut Value) {
                 fill(inner, item);
             }
         }
+        Value::Number(number) if schema.quantity => *value = Value::String(number.to_string()),
         _ => {}
     }
 }

@@ -52,6 +52,12 @@ fn immutable(old: &Value, new: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
 }
 
+/// The elements of a list that may not be there. (Indexing would put a null in its place.)
+fn items_mut<'a>(object: &'a mut Value, pointer: &str) -> impl Iterator<Item = &'a mut Value> {
+    let list = object.pointer_mut(pointer).and_then(Value::as_array_mut);
+    list.into_iter().flatten()
+}
+
 /// Sets a field that is not there.
 fn default(object: &mut Value, path: &str, value: Value) {
     let mut at = object;

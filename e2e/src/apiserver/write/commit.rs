@@ -256,11 +256,8 @@ fn bump_generation(resource: &Resource, old: &Value, new: &mut Value) {
 fn same_but_times(old: &Value, new: &Value) -> bool {
     let plain = |object: &Value| {
         let mut object = object.clone();
-        for entry in object["metadata"]["managedFields"]
-            .as_array_mut()
-            .into_iter()
-            .flatten()
-        {
+        let entries = object.pointer_mut("/metadata/managedFields");
+        for entry in entries.and_then(Value::as_array_mut).into_iter().flatten() {
             entry["time"] = Value::Null;
         }
         object

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::super::failure::Cause;
 use super::super::super::selector::Labels;
-use super::{default, immutable};
+use super::{default, immutable, items_mut};
 
 pub fn namespace(old: Option<&Value>, new: &mut Value) {
     let name = new["metadata"]["name"].clone();
@@ -59,7 +59,7 @@ pub fn immutable_data(old: Option<&Value>, new: &Value, causes: &mut Vec<Cause>)
 }
 
 pub fn pod(old: Option<&Value>, new: &mut Value) {
-    pod_spec(&mut new["spec"]);
+    new.pointer_mut("/spec").into_iter().for_each(pod_spec);
     if old.is_none() {
         default(new, "status.phase", json!("Pending"));
         new["status"]["qosClass"] = json!(qos_class(&new["spec"]));
@@ -97,8 +97,8 @@ fn qos_class(spec: &Value) -> &'static str {
 
 /// Defaults that depend on other fields.
 fn pod_spec(spec: &mut Value) {
-    for list in ["containers", "initContainers"] {
-        for container in spec[list].as_array_mut().into_iter().flatten() {
+    for list in ["/containers", "/initContainers"] {
+        for container in items_mut(spec, list) {
             let image = container["image"].as_str().unwrap_or_default();
             let tag = image.rsplit('/').next().unwrap_or_default().split_once(':');
             let latest = tag.is_none_or(|(_, tag)| tag == "latest") && !image.contains('@');
@@ -135,7 +135,9 @@ pub fn claim(old: Option<&Value>, new: &mut Value, causes: &mut Vec<Cause>) {
 }
 
 pub fn workload(old: Option<&Value>, new: &mut Value, causes: &mut Vec<Cause>) {
-    pod_spec(&mut new["spec"]["template"]["spec"]);
+    new.pointer_mut("/spec/template/spec")
+        .into_iter()
+        .for_each(pod_spec);
     let selector = Labels::from_object(&new["spec"]["selector"]);
     let template = &new["spec"]["template"];
     if !selector.matches(template) {
@@ -163,11 +165,7 @@ const MUTABLE: [&str; 8] = [
 ];
 
 pub fn stateful_set(old: Option<&Value>, new: &mut Value, causes: &mut Vec<Cause>) {
-    for claim in new["spec"]["volumeClaimTemplates"]
-        .as_array_mut()
-        .into_iter()
-        .flatten()
-    {
+    for claim in items_mut(new, "/spec/volumeClaimTemplates") {
         default(claim, "apiVersion", json!("v1"));
         default(claim, "kind", json!("PersistentVolumeClaim"));
         default(claim, "status.phase", json!("Pending"));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::super::failure::Cause;
 use super::super::super::store::Objects;
-use super::{default, immutable};
+use super::{default, immutable, items_mut};
 
 /// 127.96.x.y: apart from the addresses pods are likely to get.
 const NETWORK: [u8; 2] = [127, 96];
@@ -12,7 +12,7 @@ const NODE_PORT_FIRST: u16 = 30_000;
 const NODE_PORT_LAST: u16 = 32_767;
 
 pub fn admit(objects: &Objects, old: Option<&Value>, new: &mut Value, causes: &mut Vec<Cause>) {
-    for port in new["spec"]["ports"].as_array_mut().into_iter().flatten() {
+    for port in items_mut(new, "/spec/ports") {
         let number = port["port"].clone();
         default(port, "targetPort", number);
     }
@@ -88,7 +88,7 @@ fn assign_node_ports(objects: &Objects, old: Option<&Value>, new: &mut Value) {
     };
     let mut taken: Vec<u64> = services(objects).flat_map(ports_of).collect();
     taken.extend(ports_of(new));
-    for port in new["spec"]["ports"].as_array_mut().into_iter().flatten() {
+    for port in items_mut(new, "/spec/ports") {
         if port["nodePort"].as_u64().is_some_and(|given| given > 0) {
             continue;
         }
