@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{Request, Response, header};
+use axum::http::{HeaderMap, Request, Response, header};
 
+use super::auth::User;
 use super::call::{Call, Target, Verb};
-use super::failure::Failure;
+use super::failure::{Failure, Subject};
+use super::rbac::Attempt;
 use super::reply::Reply;
 use super::resource::Resource;
 use super::selector::Fields;
@@ -44,12 +46,37 @@ async fn handle(server: &Arc<Server>, request: Request<Body>) -> Result<Reply, F
         .tokens
         .user_of(authorization, &server.objects)
         .ok_or_else(Failure::unauthorized)?;
+    let user = impersonated(server, user, &parts.headers)?;
     let call = Call::new(user, parts.method, &parts.uri, parts.headers, body);
     if let Some(target) = Target::parse(&call.path) {
         return about_resource(server, &call, &target).await;
     }
     rbac::authorize_path(server, &call.user, &call.path)?;
     discovery::answer(server, &call)
+}
+
+/// The user that `kubectl --as` names, if the caller may act as that one.
+fn impersonated(server: &Server, user: User, headers: &HeaderMap) -> Result<User, Failure> {
+    let texts = |name: &str| -> Vec<String> {
+        let values = headers.get_all(name).iter();
+        values.filter_map(|value| value.to_str().ok()).map(Into::into).collect()
+    };
+    let (names, groups) = (texts("impersonate-user"), texts("impersonate-group"));
+    let Some(name) = names.into_iter().next() else { return Ok(user) };
+    let wanted = groups.iter().map(|group| ("groups", group)).chain([("users", &name)]);
+    for (plural, wanted) in wanted {
+        let attempt =
+            Attempt { verb: "impersonate", group: "", plural, name: wanted, ..Attempt::default() };
+        if !rbac::is_allowed(&server.objects(), &user, attempt) {
+            let why = format!(
+                "User \"{}\" cannot impersonate resource \"{plural}\" in API group \"\" at the \
+                 cluster scope",
+                user.name
+            );
+            return Err(Failure::forbidden(Subject { group: "", plural, name: wanted }, &why));
+        }
+    }
+    Ok(User::impersonated(name, groups))
 }
 
 async fn about_resource(
