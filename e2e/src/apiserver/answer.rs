@@ -59,21 +59,41 @@ async fn handle(server: &Arc<Server>, request: Request<Body>) -> Result<Reply, F
 fn impersonated(server: &Server, user: User, headers: &HeaderMap) -> Result<User, Failure> {
     let texts = |name: &str| -> Vec<String> {
         let values = headers.get_all(name).iter();
-        values.filter_map(|value| value.to_str().ok()).map(Into::into).collect()
+        values
+            .filter_map(|value| value.to_str().ok())
+            .map(Into::into)
+            .collect()
     };
     let (names, groups) = (texts("impersonate-user"), texts("impersonate-group"));
-    let Some(name) = names.into_iter().next() else { return Ok(user) };
-    let wanted = groups.iter().map(|group| ("groups", group)).chain([("users", &name)]);
+    let Some(name) = names.into_iter().next() else {
+        return Ok(user);
+    };
+    let wanted = groups
+        .iter()
+        .map(|group| ("groups", group))
+        .chain([("users", &name)]);
     for (plural, wanted) in wanted {
-        let attempt =
-            Attempt { verb: "impersonate", group: "", plural, name: wanted, ..Attempt::default() };
+        let attempt = Attempt {
+            verb: "impersonate",
+            group: "",
+            plural,
+            name: wanted,
+            ..Attempt::default()
+        };
         if !rbac::is_allowed(&server.objects(), &user, attempt) {
             let why = format!(
                 "User \"{}\" cannot impersonate resource \"{plural}\" in API group \"\" at the \
                  cluster scope",
                 user.name
             );
-            return Err(Failure::forbidden(Subject { group: "", plural, name: wanted }, &why));
+            return Err(Failure::forbidden(
+                Subject {
+                    group: "",
+                    plural,
+                    name: wanted,
+                },
+                &why,
+            ));
         }
     }
     Ok(User::impersonated(name, groups))

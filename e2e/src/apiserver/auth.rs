@@ -40,14 +40,19 @@ impl User {
 
     /// A user by name; a ServiceAccount's name brings its groups along.
     pub fn impersonated(name: String, mut groups: Vec<String>) -> Self {
-        if let Some((namespace, _)) =
-            name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
+        if let Some((namespace, _)) = name
+            .strip_prefix("system:serviceaccount:")
+            .and_then(|rest| rest.split_once(':'))
         {
             groups.push("system:serviceaccounts".into());
             groups.push(format!("system:serviceaccounts:{namespace}"));
         }
         groups.push(AUTHENTICATED.into());
-        Self { name, uid: String::new(), groups }
+        Self {
+            name,
+            uid: String::new(),
+            groups,
+        }
     }
 
     fn service_account(claim: &Claim) -> Self {

@@ -147,7 +147,8 @@ fn cluster_role(name: &str, rules: &Value) -> Value {
 }
 
 fn binding(name: &str, groups: &[&str]) -> Value {
-    let subject = |group: &&str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group });
+    let api_group = "rbac.authorization.k8s.io";
+    let subject = |name: &&str| json!({ "apiGroup": api_group, "kind": "Group", "name": name });
     json!({
         "apiVersion": RBAC, "kind": "ClusterRoleBinding",
         "metadata": { "name": name, "labels": { "kubernetes.io/bootstrapping": "rbac-defaults" } },

@@ -119,7 +119,10 @@ fn groups(registry: &Registry) -> Vec<(String, Vec<String>)> {
 }
 
 fn group_object(group: &str, versions: &[String]) -> Value {
-    let entry = |version: &String| json!({ "groupVersion": api_version(group, version), "version": version });
+    let entry = |version: &String| {
+        let full = api_version(group, version);
+        json!({ "groupVersion": full, "version": version })
+    };
     let entries: Vec<Value> = versions.iter().map(entry).collect();
     json!({
         "kind": "APIGroup", "apiVersion": "v1", "name": group,

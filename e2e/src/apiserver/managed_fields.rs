@@ -209,3 +209,6 @@ fn base_entries(old: Option<&Value>, new: &Value) -> Vec<Entry> {
         None => entries::parse(&old["metadata"]["managedFields"]),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
-//! OpenAPI: enough for `kubectl explain`, for clients that check their own input, and for kubectl to
-//! see that field validation and dry run are done here.
+//! OpenAPI: enough for `kubectl explain`, for clients that check their own input, and for kubectl
+//! to see that field validation and dry run are done here.
 
 use axum::http::header;
 use serde_json::{Map, Value, json};
@@ -160,7 +160,10 @@ fn paths_of(resource: &Resource, schema: &str) -> Vec<(String, Value)> {
     let collection = format!("/{base}/{scope}{}", resource.plural);
     let named = format!("{collection}/{{name}}");
     let operation = |action: &str, options: &[&str]| {
-        let parameter = |name: &&str| json!({ "name": name, "in": "query", "schema": { "type": "string", "uniqueItems": true } });
+        let parameter = |name: &&str| {
+            let schema = json!({ "type": "string", "uniqueItems": true });
+            json!({ "name": name, "in": "query", "schema": schema })
+        };
         let reference = json!({ "$ref": format!("#/components/schemas/{schema}") });
         let content = json!({ "application/json": { "schema": reference } });
         json!({
@@ -178,6 +181,7 @@ fn paths_of(resource: &Resource, schema: &str) -> Vec<(String, Value)> {
         "application/json-patch+json": {}, "application/merge-patch+json": {},
         "application/apply-patch+yaml": {},
     } });
+    let deleting = ["dryRun", "gracePeriodSeconds", "propagationPolicy"];
     let selecting = [
         "fieldSelector",
         "labelSelector",
@@ -196,7 +200,7 @@ fn paths_of(resource: &Resource, schema: &str) -> Vec<(String, Value)> {
             named,
             json!({
                 "get": operation("get", &[]), "put": operation("put", &writing), "patch": patch,
-                "delete": operation("delete", &["dryRun", "gracePeriodSeconds", "propagationPolicy"]),
+                "delete": operation("delete", &deleting),
             }),
         ),
     ]

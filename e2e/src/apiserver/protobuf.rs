@@ -133,11 +133,12 @@ fn read(envelope: &[u8]) -> Result<Value, Bad> {
             1 => {
                 for part in wire::fields(field.bytes()?)? {
                     let text = part.text()?;
-                    if part.number == 1 {
-                        api_version = text
+                    let slot = if part.number == 1 {
+                        &mut api_version
                     } else {
-                        kind = text
-                    }
+                        &mut kind
+                    };
+                    *slot = text;
                 }
             }
             2 => raw = field.bytes()?,
@@ -255,8 +256,7 @@ fn well_known(name: &str, bytes: &[u8]) -> Result<Option<Value>, Bad> {
     let at = |number| fields.iter().find(|field| field.number == number);
     let integer = |number| at(number).map_or(Ok(0), Field::integer);
     Ok(Some(match name {
-        "Time" if fields.is_empty() => Value::Null,
-        "MicroTime" if fields.is_empty() => Value::Null,
+        "Time" | "MicroTime" if fields.is_empty() => Value::Null,
         "Time" => json!(timestamp::seconds_text(integer(1)?)),
         "MicroTime" => json!(timestamp::micros_text(integer(1)?, integer(2)?)),
         "Quantity" => json!(at(1).map_or(Ok(String::new()), Field::text)?),

@@ -263,3 +263,94 @@ fn check_combinations(schema: &Schema, value: &Value, path: &str, causes: &mut V
         causes.push(invalid(path, value, "must not validate the schema (not)"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::compile;
+    use super::*;
+
+    fn schema() -> Value {
+        json!({ "type": "object", "required": ["size"], "properties": {
+            "size": { "type": "integer", "minimum": 1, "maximum": 9 },
+            "ratio": { "type": "number", "minimum": 0, "exclusiveMinimum": true },
+            "name": { "type": "string", "minLength": 2, "maxLength": 4, "pattern": "^[a-z]+$" },
+            "mode": { "type": "string", "enum": ["A", "B"] },
+            "port": { "x-kubernetes-int-or-string": true },
+            "items": {
+                "type": "array", "maxItems": 2, "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["id"],
+                "items": { "type": "object", "properties": { "id": { "type": "string" } } },
+            },
+            "choice": { "oneOf": [{ "type": "string" }, { "type": "integer" }] },
+        } })
+    }
+
+    #[test]
+    fn each_violation_names_its_field_and_what_is_allowed() {
+        let schema = compile(&schema()).unwrap();
+        let table = [
+            (json!({}), "size: Required value"),
+            (
+                json!({ "size": 0 }),
+                "size: Invalid value: 0: size in body should be greater than or equal to 1",
+            ),
+            (
+                json!({ "size": 10 }),
+                "size: Invalid value: 10: size in body should be less than or equal to 9",
+            ),
+            (
+                json!({ "size": "x" }),
+                "size: Invalid value: \"string\": size in body must be of type integer: \
+                 \"string\"",
+            ),
+            (
+                json!({ "size": 1, "ratio": 0 }),
+                "ratio: Invalid value: 0: ratio in body should be greater than 0",
+            ),
+            (
+                json!({ "size": 1, "name": "a" }),
+                "name: Invalid value: \"a\": name in body should be at least 2 chars long",
+            ),
+            (
+                json!({ "size": 1, "name": "abcde" }),
+                "name: Too long: may not be more than 4 bytes",
+            ),
+            (
+                json!({ "size": 1, "name": "AB" }),
+                "name: Invalid value: \"AB\": name in body should match '^[a-z]+$'",
+            ),
+            (
+                json!({ "size": 1, "mode": "C" }),
+                "mode: Unsupported value: \"C\": supported values: \"A\", \"B\"",
+            ),
+            (
+                json!({ "size": 1, "port": true }),
+                "port: Invalid value: \"boolean\": port in body must be of type integer,string: \
+                 \"boolean\"",
+            ),
+            (
+                json!({ "size": 1, "items": [{ "id": "a" }, { "id": "a" }] }),
+                "items[1]: Duplicate value: {\"id\":\"a\"}",
+            ),
+            (
+                json!({ "size": 1, "items": [{ "id": "a" }, { "id": "b" }, { "id": "c" }] }),
+                "items: Too many: 3: must have at most 2 items",
+            ),
+            (
+                json!({ "size": 1, "choice": true }),
+                "choice: Invalid value: true: choice in body must validate one and only one \
+                 schema (oneOf). Found none valid",
+            ),
+        ];
+        for (value, expected) in table {
+            let texts: Vec<String> = validate(&schema, &value).iter().map(Cause::text).collect();
+            assert_eq!(texts, [expected], "{value}");
+        }
+        let sound = json!({
+            "size": 1, "ratio": 0.5, "name": "ab", "mode": "A", "port": "http", "choice": 1,
+        });
+        assert_eq!(validate(&schema, &sound), []);
+    }
+}
