@@ -1,7 +1,9 @@
 //! Benchmarks: what time costs. Nothing here decides whether a test passes.
 
-pub mod binaries;
 mod cpu_time;
+pub mod failover;
+mod place;
+pub mod reshard;
 mod table;
 pub mod throughput;
 

@@ -161,7 +161,12 @@ impl Outcome {
     /// Reads every key and counter back. Gives everything that was lost or went back in time, during
     /// the workload or since.
     pub async fn violations(&self) -> Result<Vec<Violation>, Unanswered> {
-        let mut client = ClusterClient::new(&self.options.seeds, self.options.limits);
+        self.violations_from(&self.options.seeds).await
+    }
+
+    /// The same, with the cluster found from other addresses, after its members moved.
+    pub async fn violations_from(&self, seeds: &[String]) -> Result<Vec<Violation>, Unanswered> {
+        let mut client = ClusterClient::new(seeds, self.options.limits);
         self.ledger.verify(&mut client).await?;
         Ok(self.ledger.violations())
     }

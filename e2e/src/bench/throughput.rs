@@ -4,7 +4,8 @@
 //! does not take what is measured. The figure to compare is the server's processor time per
 //! operation: it does not depend on how fast the generator is.
 
-use super::{Table, binaries, cpu_time_of};
+use super::{Table, cpu_time_of};
+use crate::platform::Binaries;
 use crate::scenario::{PlainServer, Tool, tool};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
@@ -58,7 +59,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let node = Tool {
         path: match env::var_os("KV_NODE") {
             Some(path) => PathBuf::from(path).canonicalize().context("KV_NODE")?,
-            None => binaries::built("kv-node")?,
+            None => Binaries::ready().await?.node,
         },
     };
     let servers = [

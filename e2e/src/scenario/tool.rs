@@ -11,12 +11,12 @@ pub struct Tool {
     pub path: PathBuf,
 }
 
-/// The program of that name in `PATH`, or in `target/tools`, where `.ci/tools` puts some.
+/// The program of that name in `PATH`, or in `.tools`, where `.ci/tools` puts some.
 ///
 /// # Panics
 /// When it is missing and `KV_REQUIRE_TOOLS` is set.
 pub fn tool(name: &str) -> Option<Tool> {
-    let fetched = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools"));
+    let fetched = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools"));
     let path = env::var_os("PATH").unwrap_or_default();
     // The fetched ones first: a machine may have an older kubectl of its own.
     let directories = std::iter::once(fetched).chain(env::split_paths(&path));

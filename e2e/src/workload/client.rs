@@ -211,9 +211,9 @@ impl ClusterClient {
         owners.iter().any(Option::is_some).then_some(owners)
     }
 
-    /// The distinct owners of slots that are known at the moment.
-    pub fn owners(&self) -> BTreeSet<String> {
-        self.owners.iter().flatten().cloned().collect()
+    /// The address that owns a key as far as is known.
+    pub fn owner_of(&self, key: &[u8]) -> Option<&str> {
+        self.owners[usize::from(slot_of(key))].as_deref()
     }
 }
 

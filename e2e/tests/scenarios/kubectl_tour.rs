@@ -1,0 +1,106 @@
+//! The stock `kubectl` does with a cluster what people do with it.
+
+use e2e::scenario::{PATIENCE, Scene, Tool, eventually, run, tool};
+
+const MANIFEST: &str = "\
+apiVersion: kvcluster.dev/v1alpha1
+kind: KVCluster
+metadata:
+  name: demo
+spec:
+  shards: 1
+  replicasPerShard: 1
+  storage:
+    size: 64Mi
+";
+
+/// `kubectl` in the scenario's namespace.
+struct Kubectl<'a> {
+    tool: Tool,
+    scene: &'a Scene,
+}
+
+impl Kubectl<'_> {
+    fn run(&self, line: &str) -> Result<String, String> {
+        let namespace = ["-n", &self.scene.namespace];
+        let words: Vec<&str> = namespace.into_iter().chain(line.split(' ')).collect();
+        self.tool.run_with(&words, |command| self.scene.with_kubeconfig(command))
+    }
+
+    fn ok(&self, line: &str) -> String {
+        self.run(line).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Runs it until what it prints has all these words.
+    async fn shows(&self, line: &str, words: &[&str]) {
+        let shown = eventually(line, PATIENCE, || async {
+            let printed = self.run(line)?;
+            let missing = words.iter().find(|word| !printed.contains(**word));
+            missing.map_or(Ok(()), |word| Err(format!("no {word:?} in:\n{printed}")))
+        });
+        shown.await.unwrap();
+    }
+}
+
+#[test]
+fn the_stock_kubectl_works() {
+    let Some(tool) = tool("kubectl") else {
+        return;
+    };
+    run("kubectl", |scene| async move {
+        let kubectl = Kubectl { tool, scene: &scene };
+        let directory = tempfile::tempdir()?;
+        let manifest = directory.path().join("demo.yaml");
+        std::fs::write(&manifest, MANIFEST)?;
+        let apply = format!("apply -f {}", manifest.display());
+        assert!(kubectl.ok(&apply).contains("kvcluster.kvcluster.dev/demo created"));
+        kubectl.ok("wait kvcluster/demo --for=condition=Ready --timeout=90s");
+
+        let table = kubectl.ok("get kvclusters");
+        for word in ["NAME", "SHARDS", "READY", "PHASE", "CONSISTENCY", "AGE", "2/2", "Quorum"] {
+            assert!(table.contains(word), "no {word} in:\n{table}");
+        }
+        let listing = kubectl.ok("get pods,sts,svc,pvc");
+        for word in ["pod/demo-0-0", "statefulset.apps/demo-0", "service/demo", "data-demo-0-1"] {
+            assert!(listing.contains(word), "no {word} in:\n{listing}");
+        }
+        assert!(kubectl.ok("get kvcluster demo -o yaml").contains("topology:"));
+        kubectl.shows("describe kvcluster demo", &["Conditions:", "SlotsCovered", "Events:"]).await;
+        assert!(!kubectl.ok("logs demo-0-0").is_empty(), "the member logged nothing");
+
+        let unchanged = kubectl.ok(&apply);
+        assert!(unchanged.contains("unchanged"), "{unchanged}");
+        std::fs::write(&manifest, MANIFEST.replace("shards: 1", "shards: none"))?;
+        let refused = kubectl.run(&apply).unwrap_err();
+        assert!(refused.contains("spec.shards"), "{refused}");
+
+        let patch = r#"{"spec":{"config":{"timeout":"300"}}}"#;
+        kubectl.ok(&format!("patch kvcluster demo --type=merge -p {patch}"));
+        kubectl.ok("scale kvcluster demo --replicas=2");
+        kubectl.shows("get kvcluster demo", &["4/4", "Ready"]).await;
+        kubectl.ok("delete pod demo-1-0 --wait=true");
+        kubectl.shows("get pods", &["demo-1-0"]).await;
+        kubectl.ok("wait kvcluster/demo --for=condition=Ready --timeout=90s");
+        kubectl.ok("delete kvcluster demo --wait=true --timeout=90s");
+        kubectl.shows("get pods,sts,pvc --ignore-not-found=false", &[]).await;
+        Ok(())
+    });
+}
+
+#[test]
+fn an_editor_can_be_used() {
+    let Some(tool) = tool("kubectl") else {
+        return;
+    };
+    run("kubectl-edit", |scene| async move {
+        let spec = serde_json::json!({"shards": 1, "replicasPerShard": 0});
+        scene.create("demo", spec).await?;
+        let edit = ["-n", &scene.namespace, "edit", "kvcluster", "demo"];
+        let editor = r"sed -i 's/^spec:/spec:\n  memory: {policy: allkeys-lru}/'";
+        let edited = tool.run_with(&edit, |command| {
+            scene.with_kubeconfig(command).env("EDITOR", editor)
+        });
+        assert!(edited.as_ref().is_ok_and(|text| text.contains("edited")), "{edited:?}");
+        Ok(())
+    });
+}
