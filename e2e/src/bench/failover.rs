@@ -63,7 +63,9 @@ async fn kill_one(
     let written = async |goal: u64| {
         eventually("writes are acknowledged", PATIENCE, || async {
             let acknowledged = workload.acknowledged();
-            (acknowledged >= goal).then_some(acknowledged).ok_or("too few")
+            (acknowledged >= goal)
+                .then_some(acknowledged)
+                .ok_or("too few")
         })
         .await
     };
@@ -78,7 +80,10 @@ async fn kill_one(
 /// The pauses' distribution, and what is missing of all that was acknowledged in all rounds.
 async fn report(cluster: &Cluster, outcomes: &[Outcome]) -> anyhow::Result<Table> {
     let seeds = cluster.seeds().await?;
-    let mut pauses: Vec<Duration> = outcomes.iter().map(|outcome| outcome.writes.max()).collect();
+    let mut pauses: Vec<Duration> = outcomes
+        .iter()
+        .map(|outcome| outcome.writes.max())
+        .collect();
     pauses.sort_unstable();
     let (mut lost, mut errors, mut writes) = (0, 0, 0);
     for outcome in outcomes {
@@ -91,11 +96,21 @@ async fn report(cluster: &Cluster, outcomes: &[Outcome]) -> anyhow::Result<Table
     }
     let at = |share: f64| {
         let rank = (share * pauses.len() as f64).ceil() as usize;
-        let pause = pauses.get(rank.saturating_sub(1)).copied().unwrap_or_default();
+        let pause = pauses
+            .get(rank.saturating_sub(1))
+            .copied()
+            .unwrap_or_default();
         format!("{:.0}", pause.as_secs_f64() * 1000.0)
     };
     let mut table = Table::new(&[
-        "rounds", "pause p50 ms", "p90 ms", "p99 ms", "longest ms", "writes", "errors", "lost",
+        "rounds",
+        "pause p50 ms",
+        "p90 ms",
+        "p99 ms",
+        "longest ms",
+        "writes",
+        "errors",
+        "lost",
     ]);
     table.row(vec![
         outcomes.len().to_string(),

@@ -36,7 +36,9 @@ where
     Measure: FnOnce(Scene, Cluster) -> Measuring,
     Measuring: Future<Output = anyhow::Result<()>>,
 {
-    platform.install_operator(&InstallOptions::default()).await?;
+    platform
+        .install_operator(&InstallOptions::default())
+        .await?;
     let scene = Scene::new(platform, "bench").await?;
     let cluster = scene.create("bench", spec).await?;
     cluster.wait_until_ready().await?;

@@ -46,11 +46,20 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn measure(arguments: &Arguments, cluster: Cluster) -> anyhow::Result<()> {
-    cluster.wait_until_whole(arguments.replicas as usize + 1).await?;
+    cluster
+        .wait_until_whole(arguments.replicas as usize + 1)
+        .await?;
     fill(arguments, &cluster).await?;
     let mut table = Table::new(&[
-        "phase", "seconds", "writes", "write p50 ms", "p99 ms", "longest ms", "read p99 ms",
-        "errors", "lost",
+        "phase",
+        "seconds",
+        "writes",
+        "write p50 ms",
+        "p99 ms",
+        "longest ms",
+        "read p99 ms",
+        "errors",
+        "lost",
     ]);
     let still = Workload::start(Options::new("still", cluster.seeds().await?));
     let started = Instant::now();
@@ -62,7 +71,9 @@ async fn measure(arguments: &Arguments, cluster: Cluster) -> anyhow::Result<()> 
     let started = Instant::now();
     cluster.scale(arguments.to).await?;
     let shards = arguments.to as usize;
-    cluster.wait_until_balanced_within(shards, MOVE_DEADLINE).await?;
+    cluster
+        .wait_until_balanced_within(shards, MOVE_DEADLINE)
+        .await?;
     let took = started.elapsed();
     let phase = format!("{} -> {} shards", arguments.from, arguments.to);
     row(&mut table, &phase, took, &moving.stop().await).await?;
@@ -72,7 +83,9 @@ async fn measure(arguments: &Arguments, cluster: Cluster) -> anyhow::Result<()> 
 
 async fn acknowledged(workload: &Workload, goal: u64) -> anyhow::Result<()> {
     eventually("writes are acknowledged", PATIENCE, || async {
-        (workload.acknowledged() >= goal).then_some(()).ok_or("too few")
+        (workload.acknowledged() >= goal)
+            .then_some(())
+            .ok_or("too few")
     })
     .await?;
     Ok(())
@@ -116,7 +129,10 @@ async fn fill(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<()> {
     for start in (0..keys).step_by(BATCH) {
         let mut parts: HashMap<String, Vec<Vec<Vec<u8>>>> = HashMap::new();
         for key in (start..keys.min(start + BATCH)).map(|n| format!("fill:{n}").into_bytes()) {
-            let owner = owners.owner_of(&key).context("a slot has no owner")?.to_owned();
+            let owner = owners
+                .owner_of(&key)
+                .context("a slot has no owner")?
+                .to_owned();
             let request = vec![b"SET".to_vec(), key, value.clone()];
             parts.entry(owner).or_default().push(request);
         }
@@ -127,7 +143,9 @@ async fn fill(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<()> {
             }
             let client = connections.get_mut(&owner).context("no connection")?;
             let replies = client.pipeline(&requests).await?;
-            let refused = replies.iter().find(|reply| matches!(reply, Reply::Error(_)));
+            let refused = replies
+                .iter()
+                .find(|reply| matches!(reply, Reply::Error(_)));
             anyhow::ensure!(refused.is_none(), "{owner} refused: {refused:?}");
         }
         if start % (BATCH * 50) == 0 {

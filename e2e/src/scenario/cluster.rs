@@ -102,7 +102,11 @@ impl Cluster {
     ) -> Result<KVClusterStatus, Overdue> {
         let what = format!("{}/{}: {what}", self.namespace, self.name);
         eventually(&what, within, || async {
-            let object = self.api().get(&self.name).await.map_err(|e| e.to_string())?;
+            let object = self
+                .api()
+                .get(&self.name)
+                .await
+                .map_err(|e| e.to_string())?;
             let generation = object.metadata.generation;
             let status = object.status.unwrap_or_default();
             if status.observed_generation != generation {
@@ -154,7 +158,9 @@ impl Cluster {
                 Ok(())
             } else {
                 let moves = status.migrations.len();
-                Err(format!("{counts:?} slots per shard, {moves} moves under way"))
+                Err(format!(
+                    "{counts:?} slots per shard, {moves} moves under way"
+                ))
             }
         })
         .await
@@ -217,13 +223,19 @@ impl Cluster {
         let scale = json!({"spec": {"replicas": shards}});
         let parameters = PatchParams::default();
         let patch = Patch::Merge(&scale);
-        let scaled = self.api().patch_scale(&self.name, &parameters, &patch).await;
+        let scaled = self
+            .api()
+            .patch_scale(&self.name, &parameters, &patch)
+            .await;
         scaled.context("scaling")?;
         Ok(())
     }
 
     pub async fn delete(&self) -> anyhow::Result<()> {
-        let deleted = self.api().delete(&self.name, &DeleteParams::default()).await;
+        let deleted = self
+            .api()
+            .delete(&self.name, &DeleteParams::default())
+            .await;
         deleted.context("deleting the KVCluster")?;
         Ok(())
     }

@@ -15,7 +15,10 @@ pub async fn gather(scene: &Scene) -> String {
         ("clusters", clusters(scene).await),
         ("pods", pods(scene).await),
         ("events", events(scene).await),
-        ("operators", logs(scene, "kv-system", "app.kubernetes.io/name=kv-operator").await),
+        (
+            "operators",
+            logs(scene, "kv-system", "app.kubernetes.io/name=kv-operator").await,
+        ),
         ("members", logs(scene, &scene.namespace, "").await),
     ];
     let section = |(what, part): (&str, kube::Result<String>)| {
@@ -60,7 +63,12 @@ async fn events(scene: &Scene) -> kube::Result<String> {
             event.message.as_deref().unwrap_or_default(),
         )
     };
-    Ok(api.list(&ListParams::default()).await?.iter().map(line).collect())
+    Ok(api
+        .list(&ListParams::default())
+        .await?
+        .iter()
+        .map(line)
+        .collect())
 }
 
 async fn logs(scene: &Scene, namespace: &str, selector: &str) -> kube::Result<String> {

@@ -14,7 +14,9 @@ use tokio::sync::Mutex;
 #[allow(clippy::expect_used)] // Without a runtime there is nothing to test.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let filter = tracing_subscriber::EnvFilter::from_default_env();
-    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logger = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // Another one is there already when a test brought its own.
     let _ = logger.try_init();
     Runtime::new().expect("a runtime")
@@ -75,7 +77,9 @@ async fn shared() -> Arc<Platform> {
 async fn start() -> Arc<Platform> {
     let started = async {
         let platform = Platform::start().await?;
-        platform.install_operator(&InstallOptions::default()).await?;
+        platform
+            .install_operator(&InstallOptions::default())
+            .await?;
         anyhow::Ok(platform)
     };
     match started.await {

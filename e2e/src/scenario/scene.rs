@@ -55,7 +55,9 @@ impl Scene {
 
     /// What reaches into processes; an error on a cluster that does not allow it.
     pub fn faults(&self) -> anyhow::Result<Faults> {
-        self.platform.faults().context("this platform has no hands on processes")
+        self.platform
+            .faults()
+            .context("this platform has no hands on processes")
     }
 
     /// Whether [`pause`](Self::pause) can be had.

@@ -37,11 +37,18 @@ fn a_manifest_becomes_a_serving_cluster() {
         assert_eq!(names::<StatefulSet>(&scene).await?, sets);
         assert_eq!(names::<PodDisruptionBudget>(&scene).await?.len(), 3);
         let pods = ["0-0", "0-1", "1-0", "1-1", "2-0", "2-1"];
-        assert_eq!(names::<Pod>(&scene).await?, pods.map(|pod| format!("demo-{pod}")));
+        assert_eq!(
+            names::<Pod>(&scene).await?,
+            pods.map(|pod| format!("demo-{pod}"))
+        );
         let claims = pods.map(|pod| format!("data-demo-{pod}"));
         assert_eq!(names::<PersistentVolumeClaim>(&scene).await?, claims);
         assert_eq!(names::<Service>(&scene).await?, ["demo", "demo-members"]);
-        assert!(names::<Secret>(&scene).await?.contains(&"demo-system".to_owned()));
+        assert!(
+            names::<Secret>(&scene)
+                .await?
+                .contains(&"demo-system".to_owned())
+        );
 
         let workload = start_workload(&cluster).await?;
         wait_for_writes(&workload, 1000).await?;
@@ -60,13 +67,23 @@ fn one_shard_has_a_service_for_its_primary_and_one_for_its_replicas() {
         assert_eq!(names::<Service>(&scene).await?, services);
         let primary = cluster.primary_of(0).await?;
         let selector = format!("{},kvcluster.dev/role=primary", cluster.selector());
-        e2e::scenario::eventually("the primary is labelled", e2e::scenario::PATIENCE, || async {
-            let listing = kube::api::ListParams::default().labels(&selector);
-            let pods = cluster.pods().list(&listing).await.map_err(|e| e.to_string())?;
-            let labelled: Vec<String> = pods.items.iter().map(ResourceExt::name_any).collect();
-            let right = labelled == [primary.clone()];
-            right.then_some(()).ok_or_else(|| format!("{labelled:?} are, {primary} is primary"))
-        })
+        e2e::scenario::eventually(
+            "the primary is labelled",
+            e2e::scenario::PATIENCE,
+            || async {
+                let listing = kube::api::ListParams::default().labels(&selector);
+                let pods = cluster
+                    .pods()
+                    .list(&listing)
+                    .await
+                    .map_err(|e| e.to_string())?;
+                let labelled: Vec<String> = pods.items.iter().map(ResourceExt::name_any).collect();
+                let right = labelled == [primary.clone()];
+                right
+                    .then_some(())
+                    .ok_or_else(|| format!("{labelled:?} are, {primary} is primary"))
+            },
+        )
         .await?;
         Ok(())
     });

@@ -40,10 +40,15 @@ async fn delete(scene: &Scene, retention: &str) -> anyhow::Result<()> {
     assert!(left(scene).await? > 4, "the objects are not labelled");
     cluster.delete().await?;
     eventually("nothing is left", PATIENCE, || async {
-        let exists = cluster.api().get_opt(&cluster.name).await.map_err(|e| e.to_string())?;
+        let exists = cluster
+            .api()
+            .get_opt(&cluster.name)
+            .await
+            .map_err(|e| e.to_string())?;
         let left = left(scene).await.map_err(|error| error.to_string())?;
         let gone = exists.is_none() && left == 0;
-        gone.then_some(()).ok_or_else(|| format!("{left} objects, {}", exists.is_some()))
+        gone.then_some(())
+            .ok_or_else(|| format!("{left} objects, {}", exists.is_some()))
     })
     .await?;
     Ok(())
@@ -56,7 +61,9 @@ fn nothing_is_left_of_a_deleted_cluster() {
         eventually("the volumes are gone", PATIENCE, || async {
             let claims = count::<PersistentVolumeClaim>(&scene).await;
             let claims = claims.map_err(|error| error.to_string())?;
-            (claims == 0).then_some(()).ok_or_else(|| format!("{claims} are left"))
+            (claims == 0)
+                .then_some(())
+                .ok_or_else(|| format!("{claims} are left"))
         })
         .await?;
         Ok(())

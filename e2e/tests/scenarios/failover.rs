@@ -38,14 +38,20 @@ where
 #[test]
 fn a_killed_primary_is_replaced() {
     run("kill", |scene| async move {
-        survive(scene, 3, 1, |scene, _, primary| async move { scene.kill(&primary).await }).await
+        survive(scene, 3, 1, |scene, _, primary| async move {
+            scene.kill(&primary).await
+        })
+        .await
     });
 }
 
 #[test]
 fn a_killed_primary_of_three_is_replaced() {
     run("kill-of-three", |scene| async move {
-        survive(scene, 1, 2, |scene, _, primary| async move { scene.kill(&primary).await }).await
+        survive(scene, 1, 2, |scene, _, primary| async move {
+            scene.kill(&primary).await
+        })
+        .await
     });
 }
 
@@ -82,7 +88,10 @@ fn a_lost_replica_does_not_stop_writes_for_good() {
         let status = cluster.wait_until_whole(2).await?;
         let primary = cluster.primary_of(0).await?;
         let members = &status.shards[0].members;
-        let replica = members.iter().find(|m| m.name != primary).map(|m| m.name.clone());
+        let replica = members
+            .iter()
+            .find(|m| m.name != primary)
+            .map(|m| m.name.clone());
         let workload = start_workload(&cluster).await?;
         scene.kill(&replica.unwrap_or_default()).await?;
         wait_for_writes(&workload, 500).await?;

@@ -24,7 +24,8 @@ impl Kubectl<'_> {
     fn run(&self, line: &str) -> Result<String, String> {
         let namespace = ["-n", &self.scene.namespace];
         let words: Vec<&str> = namespace.into_iter().chain(line.split(' ')).collect();
-        self.tool.run_with(&words, |command| self.scene.with_kubeconfig(command))
+        self.tool
+            .run_with(&words, |command| self.scene.with_kubeconfig(command))
     }
 
     fn ok(&self, line: &str) -> String {
@@ -48,25 +49,58 @@ fn the_stock_kubectl_works() {
         return;
     };
     run("kubectl", |scene| async move {
-        let kubectl = Kubectl { tool, scene: &scene };
+        let kubectl = Kubectl {
+            tool,
+            scene: &scene,
+        };
         let directory = tempfile::tempdir()?;
         let manifest = directory.path().join("demo.yaml");
         std::fs::write(&manifest, MANIFEST)?;
         let apply = format!("apply -f {}", manifest.display());
-        assert!(kubectl.ok(&apply).contains("kvcluster.kvcluster.dev/demo created"));
+        assert!(
+            kubectl
+                .ok(&apply)
+                .contains("kvcluster.kvcluster.dev/demo created")
+        );
         kubectl.ok("wait kvcluster/demo --for=condition=Ready --timeout=90s");
 
         let table = kubectl.ok("get kvclusters");
-        for word in ["NAME", "SHARDS", "READY", "PHASE", "CONSISTENCY", "AGE", "2/2", "Quorum"] {
+        for word in [
+            "NAME",
+            "SHARDS",
+            "READY",
+            "PHASE",
+            "CONSISTENCY",
+            "AGE",
+            "2/2",
+            "Quorum",
+        ] {
             assert!(table.contains(word), "no {word} in:\n{table}");
         }
         let listing = kubectl.ok("get pods,sts,svc,pvc");
-        for word in ["pod/demo-0-0", "statefulset.apps/demo-0", "service/demo", "data-demo-0-1"] {
+        for word in [
+            "pod/demo-0-0",
+            "statefulset.apps/demo-0",
+            "service/demo",
+            "data-demo-0-1",
+        ] {
             assert!(listing.contains(word), "no {word} in:\n{listing}");
         }
-        assert!(kubectl.ok("get kvcluster demo -o yaml").contains("topology:"));
-        kubectl.shows("describe kvcluster demo", &["Conditions:", "SlotsCovered", "Events:"]).await;
-        assert!(!kubectl.ok("logs demo-0-0").is_empty(), "the member logged nothing");
+        assert!(
+            kubectl
+                .ok("get kvcluster demo -o yaml")
+                .contains("topology:")
+        );
+        kubectl
+            .shows(
+                "describe kvcluster demo",
+                &["Conditions:", "SlotsCovered", "Events:"],
+            )
+            .await;
+        assert!(
+            !kubectl.ok("logs demo-0-0").is_empty(),
+            "the member logged nothing"
+        );
 
         let unchanged = kubectl.ok(&apply);
         assert!(unchanged.contains("unchanged"), "{unchanged}");
@@ -82,7 +116,9 @@ fn the_stock_kubectl_works() {
         kubectl.shows("get pods", &["demo-1-0"]).await;
         kubectl.ok("wait kvcluster/demo --for=condition=Ready --timeout=90s");
         kubectl.ok("delete kvcluster demo --wait=true --timeout=90s");
-        kubectl.shows("get pods,sts,pvc --ignore-not-found=false", &[]).await;
+        kubectl
+            .shows("get pods,sts,pvc --ignore-not-found=false", &[])
+            .await;
         Ok(())
     });
 }
@@ -100,7 +136,10 @@ fn an_editor_can_be_used() {
         let edited = tool.run_with(&edit, |command| {
             scene.with_kubeconfig(command).env("EDITOR", editor)
         });
-        assert!(edited.as_ref().is_ok_and(|text| text.contains("edited")), "{edited:?}");
+        assert!(
+            edited.as_ref().is_ok_and(|text| text.contains("edited")),
+            "{edited:?}"
+        );
         Ok(())
     });
 }

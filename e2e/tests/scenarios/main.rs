@@ -43,9 +43,9 @@ async fn wait_for_writes(workload: &Workload, more: u64) -> anyhow::Result<()> {
     let goal = workload.acknowledged() + more;
     eventually("writes are acknowledged", PATIENCE, || async {
         let acknowledged = workload.acknowledged();
-        (acknowledged >= goal).then_some(()).ok_or_else(|| {
-            format!("{acknowledged} of {goal}, errors: {:?}", workload.errors())
-        })
+        (acknowledged >= goal)
+            .then_some(())
+            .ok_or_else(|| format!("{acknowledged} of {goal}, errors: {:?}", workload.errors()))
     })
     .await?;
     Ok(())
@@ -54,7 +54,11 @@ async fn wait_for_writes(workload: &Workload, more: u64) -> anyhow::Result<()> {
 /// Ends the workload: no error reached a client, nothing that was acknowledged is missing.
 async fn finish(workload: Workload) -> anyhow::Result<Outcome> {
     let outcome = workload.stop().await;
-    assert_eq!(outcome.errors(), Vec::<String>::new(), "errors reached clients");
+    assert_eq!(
+        outcome.errors(),
+        Vec::<String>::new(),
+        "errors reached clients"
+    );
     let violations = outcome.violations().await?;
     assert_eq!(violations, [], "{} writes", outcome.acknowledged());
     println!("writes: {}", outcome.writes);

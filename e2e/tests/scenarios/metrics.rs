@@ -16,7 +16,9 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let metrics = words.filter(|word| word.starts_with("kv_"));
     let base = |word: &str| {
-        let suffix = HISTOGRAM.iter().find_map(|suffix| word.strip_suffix(suffix));
+        let suffix = HISTOGRAM
+            .iter()
+            .find_map(|suffix| word.strip_suffix(suffix));
         suffix.unwrap_or(word).to_owned()
     };
     metrics.map(base).collect()
@@ -25,7 +27,10 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 /// The metrics that a page tells of, by its `# TYPE` lines.
 fn types_in(page: &str) -> BTreeSet<String> {
     let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    types.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    types
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What the pods of a namespace with this label answer on `/metrics`.
@@ -39,9 +44,15 @@ async fn pages(
     let pods: Api<Pod> = Api::namespaced(scene.client.clone(), namespace);
     let mut pages = Vec::new();
     for pod in pods.list(&ListParams::default().labels(selector)).await? {
-        let ip = pod.status.and_then(|status| status.pod_ip).unwrap_or_default();
+        let ip = pod
+            .status
+            .and_then(|status| status.pod_ip)
+            .unwrap_or_default();
         let url = format!("http://{ip}:{port}/metrics");
-        pages.push(curl.run(&["-sS", "--fail", &url]).map_err(anyhow::Error::msg)?);
+        pages.push(
+            curl.run(&["-sS", "--fail", &url])
+                .map_err(anyhow::Error::msg)?,
+        );
     }
     Ok(pages)
 }

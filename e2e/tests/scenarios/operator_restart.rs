@@ -30,9 +30,14 @@ fn a_move_of_slots_is_finished_by_the_next_operator() {
         cluster.scale(2).await?;
         cluster
             .wait_until("slots are moving", |status| {
-                let moved = status.shards.get(1).is_some_and(|shard| shard.slot_count > 0);
+                let moved = status
+                    .shards
+                    .get(1)
+                    .is_some_and(|shard| shard.slot_count > 0);
                 let moving = !status.migrations.is_empty();
-                (moving || moved).then_some(()).ok_or_else(|| "none moves".to_owned())
+                (moving || moved)
+                    .then_some(())
+                    .ok_or_else(|| "none moves".to_owned())
             })
             .await?;
         scene.kill_operators().await?;

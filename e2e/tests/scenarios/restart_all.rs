@@ -22,10 +22,15 @@ fn all_members_come_back_with_the_data() {
         let at_once = DeleteParams::default().grace_period(0);
         cluster.pods().delete_collection(&at_once, &listing).await?;
         eventually("every pod is a new one", PATIENCE, || async {
-            let pods = cluster.pods().list(&listing).await.map_err(|e| e.to_string())?;
+            let pods = cluster
+                .pods()
+                .list(&listing)
+                .await
+                .map_err(|e| e.to_string())?;
             let uids: BTreeSet<String> = pods.iter().filter_map(ResourceExt::uid).collect();
             let new = uids.len() == old.len() && uids.is_disjoint(&old);
-            new.then_some(()).ok_or_else(|| format!("{} pods, some of them old", uids.len()))
+            new.then_some(())
+                .ok_or_else(|| format!("{} pods, some of them old", uids.len()))
         })
         .await?;
         cluster.wait_until_ready().await?;

@@ -24,10 +24,21 @@ fn shards_are_emptied_and_removed_under_load() {
             Api::namespaced(scene.client.clone(), &scene.namespace);
         eventually("the emptied shards' objects are gone", PATIENCE, || async {
             let all = ListParams::default();
-            let sets = sets.list(&all).await.map_err(|e| e.to_string())?.items.len();
-            let claims = claims.list(&all).await.map_err(|e| e.to_string())?.items.len();
+            let sets = sets
+                .list(&all)
+                .await
+                .map_err(|e| e.to_string())?
+                .items
+                .len();
+            let claims = claims
+                .list(&all)
+                .await
+                .map_err(|e| e.to_string())?
+                .items
+                .len();
             let gone = sets == 1 && claims == 1;
-            gone.then_some(()).ok_or_else(|| format!("{sets} sets and {claims} claims are left"))
+            gone.then_some(())
+                .ok_or_else(|| format!("{sets} sets and {claims} claims are left"))
         })
         .await?;
         Ok(())

@@ -19,7 +19,10 @@ async fn host(cluster: &Cluster) -> anyhow::Result<String> {
 }
 
 fn cli(tool: &Tool, host: &str, line: &str) -> String {
-    let words: Vec<&str> = ["-h", host, "-p", "6379"].into_iter().chain(line.split(' ')).collect();
+    let words: Vec<&str> = ["-h", host, "-p", "6379"]
+        .into_iter()
+        .chain(line.split(' '))
+        .collect();
     tool.run(&words).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -41,17 +44,31 @@ fn redis_cli_and_redis_benchmark_work() {
         let slots = status.shards[0].slots.parse::<protocol::slots::SlotSet>()?;
         let mut keys = (0..).map(|n| format!("key:{n}"));
         let foreign = keys.find(|key| !slots.contains(slot_of(key.as_bytes())));
-        let moved = cli(&redis_cli, &host, &format!("get {}", foreign.unwrap_or_default()));
+        let moved = cli(
+            &redis_cli,
+            &host,
+            &format!("get {}", foreign.unwrap_or_default()),
+        );
         assert!(moved.starts_with("MOVED "), "{moved}");
         let crossed = cli(&redis_cli, &host, "mget a b");
         assert!(crossed.starts_with("CROSSSLOT "), "{crossed}");
         assert!(cli(&redis_cli, &host, "cluster info").contains("cluster_state:ok"));
-        assert_eq!(cli(&redis_cli, &host, "cluster nodes").trim().lines().count(), 6);
+        assert_eq!(
+            cli(&redis_cli, &host, "cluster nodes")
+                .trim()
+                .lines()
+                .count(),
+            6
+        );
 
         let load = "-p 6379 --cluster -t set,get,incr -n 6000 -c 10 -r 1000 -q";
         let words: Vec<&str> = ["-h", &host].into_iter().chain(load.split(' ')).collect();
         let printed = benchmark.run(&words).map_err(anyhow::Error::msg)?;
-        assert_eq!(printed.matches("requests per second").count(), 3, "{printed}");
+        assert_eq!(
+            printed.matches("requests per second").count(),
+            3,
+            "{printed}"
+        );
         Ok(())
     });
 }
@@ -82,7 +99,10 @@ fn redis_py_works() {
         return;
     };
     if let Err(error) = python.run(&["-c", "import redis.cluster"]) {
-        assert!(env::var_os("KV_REQUIRE_TOOLS").is_none(), "redis-py is missing: {error}");
+        assert!(
+            env::var_os("KV_REQUIRE_TOOLS").is_none(),
+            "redis-py is missing: {error}"
+        );
         eprintln!("SKIPPED: redis-py is not installed");
         return;
     }
@@ -104,8 +124,15 @@ fn the_redis_crate_works() {
         let mut connection = client.get_async_connection().await?;
         for n in 0..200_u32 {
             let key = format!("rs:{n}");
-            let () = redis::cmd("SET").arg(&key).arg(n).query_async(&mut connection).await?;
-            let got: u32 = redis::cmd("GET").arg(&key).query_async(&mut connection).await?;
+            let () = redis::cmd("SET")
+                .arg(&key)
+                .arg(n)
+                .query_async(&mut connection)
+                .await?;
+            let got: u32 = redis::cmd("GET")
+                .arg(&key)
+                .query_async(&mut connection)
+                .await?;
             assert_eq!(got, n);
         }
         Ok(())

@@ -23,7 +23,11 @@ async fn check(scene: &Scene, spec: Value, words: &[&str]) -> anyhow::Result<()>
     };
     assert_eq!(refusal.code, 422, "{spec}: {}", refusal.message);
     for word in words {
-        assert!(refusal.message.contains(word), "{spec}: no {word:?} in {}", refusal.message);
+        assert!(
+            refusal.message.contains(word),
+            "{spec}: no {word:?} in {}",
+            refusal.message
+        );
     }
     Ok(())
 }
@@ -33,13 +37,28 @@ fn a_wrong_field_is_named_with_what_is_allowed() {
     run("wrong", |scene| async move {
         check(&scene, json!({"shards": 0}), &["spec.shards", "1"]).await?;
         check(&scene, json!({"shards": 501}), &["spec.shards", "500"]).await?;
-        check(&scene, json!({"shards": "many"}), &["spec.shards", "integer"]).await?;
-        check(&scene, json!({"replicasPerShard": 6}), &["spec.replicasPerShard", "5"]).await?;
+        check(
+            &scene,
+            json!({"shards": "many"}),
+            &["spec.shards", "integer"],
+        )
+        .await?;
+        check(
+            &scene,
+            json!({"replicasPerShard": 6}),
+            &["spec.replicasPerShard", "5"],
+        )
+        .await?;
         let spec = json!({"consistency": "Strong"});
         check(&scene, spec, &["spec.consistency", "Quorum", "Eventual"]).await?;
         let spec = json!({"memory": {"policy": "lru"}});
         check(&scene, spec, &["spec.memory.policy", "allkeys-lru"]).await?;
-        check(&scene, json!({"storage": {"size": "big"}}), &["spec.storage.size"]).await
+        check(
+            &scene,
+            json!({"storage": {"size": "big"}}),
+            &["spec.storage.size"],
+        )
+        .await
     });
 }
 
@@ -70,11 +89,23 @@ fn what_cannot_change_is_refused_later() {
             let Err(kube::Error::Api(refusal)) = patched else {
                 anyhow::bail!("{spec} was answered with {patched:?}");
             };
-            assert!(refusal.message.contains(word), "{spec}: {}", refusal.message);
+            assert!(
+                refusal.message.contains(word),
+                "{spec}: {}",
+                refusal.message
+            );
             Ok(())
         };
-        refuse(json!({"storage": null}), "spec.storage cannot be added to or removed").await?;
+        refuse(
+            json!({"storage": null}),
+            "spec.storage cannot be added to or removed",
+        )
+        .await?;
         refuse(json!({"storage": {"size": "32Mi"}}), "never shrink").await?;
-        refuse(json!({"storage": {"storageClassName": "fast"}}), "cannot be changed").await
+        refuse(
+            json!({"storage": {"storageClassName": "fast"}}),
+            "cannot be changed",
+        )
+        .await
     });
 }
