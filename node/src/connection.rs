@@ -1,7 +1,7 @@
 //! One client's connection: read, execute a batch, wait until its promises are kept, write.
 //!
-//! A connection holds a buffer of its own only for the part of a request that has not arrived whole;
-//! everything else is read into, and executed from, one buffer that all connections share.
+//! A connection holds a buffer of its own only for the part of a request that has not arrived
+//! whole; everything else is read into, and executed from, one buffer that all connections share.
 
 use crate::execute::session::SessionId;
 use crate::member::{Batch, Member, Next, State};

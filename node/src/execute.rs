@@ -1,8 +1,9 @@
 //! The engine: a synchronous, deterministic function from commands to replies and effects.
 //!
-//! [`Engine::execute`] takes a request through the checks (arity, authentication, slot, role, memory)
-//! and runs it. No socket, file, thread, clock or random source: the time and a seed are given. What
-//! must be done outside (closing a connection, answering an admin command) is said in an [`Outcome`].
+//! [`Engine::execute`] takes a request through the checks (arity, authentication, slot, role,
+//! memory) and runs it. No socket, file, thread, clock or random source: the time and a seed are
+//! given. What must be done outside (closing a connection, answering an admin command) is said in
+//! an [`Outcome`].
 
 pub mod config;
 pub mod context;
@@ -118,7 +119,8 @@ impl Engine {
         !self.config.requirepass.is_empty()
     }
 
-    /// Removes all keys and logs it. Slots that a migration is bringing in are not this member's yet.
+    /// Removes all keys and logs it. Slots that a migration is bringing in are not this member's
+    /// yet.
     pub fn flush(&mut self) {
         let mut slots = SlotSet::all();
         for import in self.imports.values() {
@@ -262,7 +264,8 @@ impl Engine {
         limit > 0 && self.used_bytes() > limit
     }
 
-    /// Evicts until memory is within `maxmemory`, no key is left to evict, or a slice of work is done.
+    /// Evicts until memory is within `maxmemory`, no key is left to evict, or a slice of work is
+    /// done.
     pub fn make_room(&mut self, now_ms: u64) {
         if !self.view.may_expire() {
             return;

@@ -1,8 +1,8 @@
 //! The keyspace: a table of keys per slot, with counts of keys, expiries and bytes.
 //!
-//! The slot is the unit of ownership, migration, snapshot progress and statistics. Every change goes
-//! through [`Keyspace::insert`], [`Keyspace::update`] and [`Keyspace::remove`], so that accounting
-//! and running [walks](walk) see it. Nothing here reads a clock: times are given.
+//! The slot is the unit of ownership, migration, snapshot progress and statistics. Every change
+//! goes through [`Keyspace::insert`], [`Keyspace::update`] and [`Keyspace::remove`], so that
+//! accounting and running [walks](walk) see it. Nothing here reads a clock: times are given.
 
 pub mod digest;
 pub mod entry;
@@ -156,8 +156,9 @@ impl Keyspace {
         Some(entry)
     }
 
-    /// Empties these slots at once; their memory is freed by [`collect_garbage`](Self::collect_garbage).
-    /// Walks that have not passed a slot with keys are aborted. Gives the number of keys removed.
+    /// Empties these slots at once; their memory is freed by
+    /// [`collect_garbage`](Self::collect_garbage). Walks that have not passed a slot with keys are
+    /// aborted. Gives the number of keys removed.
     pub fn clear(&mut self, slots: &SlotSet) -> u64 {
         let before = self.keys;
         for slot in slots.iter() {
@@ -192,7 +193,8 @@ impl Keyspace {
         !self.garbage.is_empty()
     }
 
-    /// Visits the entries at `place` and a little beyond; the place to go on at, or `None` at the end.
+    /// Visits the entries at `place` and a little beyond; the place to go on at, or `None` at the
+    /// end.
     pub fn visit(&self, place: Place, mut visitor: impl FnMut(&Entry)) -> Option<Place> {
         let hasher = &self.hasher;
         let table = self.table(place.slot);

@@ -1,8 +1,9 @@
 //! The log: the member's single ordered stream of effects.
 //!
 //! A batch of requests becomes one record. Records go to the disk thread, and stay in memory for a
-//! while for the readers that stream them (replicas); a reader that is further behind reads the files,
-//! whose bytes are the stream's bytes. There is no other way by which a change leaves a member.
+//! while for the readers that stream them (replicas); a reader that is further behind reads the
+//! files, whose bytes are the stream's bytes. There is no other way by which a change leaves a
+//! member.
 
 pub mod disk;
 pub mod files;

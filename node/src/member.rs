@@ -1,10 +1,11 @@
 //! The member: engine, log and what it knows of its shard, owned by the executor thread.
 //!
-//! Everything runs on one thread, as tasks of one runtime. A task borrows [`State`] for as long as it
-//! computes and never across an await; what it waits for is said by one of the [`Signals`].
+//! Everything runs on one thread, as tasks of one runtime. A task borrows [`State`] for as long as
+//! it computes and never across an await; what it waits for is said by one of the [`Signals`].
 //!
 //! `batch` executes what clients send, `roles` decides what this member is, `admin` answers the
-//! `KV.*` commands, `report` says how it is doing, `housekeeping` does what has to be done regularly.
+//! `KV.*` commands, `report` says how it is doing, `housekeeping` does what has to be done
+//! regularly.
 
 mod admin;
 mod batch;
@@ -72,8 +73,8 @@ pub struct State {
     pub topology: Option<Arc<Topology>>,
     pub quorum: Quorum,
     pub pending: Pending,
-    /// Grows whenever replies that were promised can no longer be kept: clients that wait for them are
-    /// disconnected, for nobody knows what became of their writes.
+    /// Grows whenever replies that were promised can no longer be kept: clients that wait for them
+    /// are disconnected, for nobody knows what became of their writes.
     pub reign: u64,
     pub loading: bool,
     /// The epoch that this process, and no earlier one, may open as primary.

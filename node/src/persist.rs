@@ -1,5 +1,5 @@
-//! Persistence as the member sees it: opening the directory, loading at the start, and rewriting the
-//! base when the log has outgrown it. The files themselves are `log`'s.
+//! Persistence as the member sees it: opening the directory, loading at the start, and rewriting
+//! the base when the log has outgrown it. The files themselves are `log`'s.
 
 pub mod rewrite;
 pub mod snapshot;

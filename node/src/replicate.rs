@@ -1,6 +1,8 @@
-//! Replication: a primary serves its log to replicas and counts what they confirm; a replica follows.
+//! Replication: a primary serves its log to replicas and counts what they confirm; a replica
+//! follows.
 //!
-//! The decisions ([`quorum`], [`pending`], [`frames`]) are pure; [`serve`] and [`follow`] do the I/O.
+//! The decisions ([`quorum`], [`pending`], [`frames`]) are pure; [`serve`] and [`follow`] do the
+//! I/O.
 
 pub mod follow;
 pub mod frames;

@@ -184,8 +184,8 @@ async fn stopped(member: &Member) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A voter says that it wants to stop, and waits until nobody depends on it: until another primary has
-/// taken over, or the writes need this replica no longer.
+/// A voter says that it wants to stop, and waits until nobody depends on it: until another primary
+/// has taken over, or the writes need this replica no longer.
 async fn hand_over(member: &Member) {
     member.with(|state| state.stopping = true);
     if !member.with(|state| state.is_needed()) {

@@ -30,7 +30,8 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// The process at the address is known not to be there: nothing listens, or the connection broke.
+    /// The process at the address is known not to be there: nothing listens, or the connection
+    /// broke.
     pub fn is_absence(&self) -> bool {
         match self {
             Self::Connect { source, .. } | Self::Io { source, .. } => matches!(

@@ -1,7 +1,8 @@
 //! The topology: the versioned document that says who owns which slots, who is primary in which
 //! epoch, who votes, and which migrations run.
 //!
-//! It lives in `KVCluster.status` and is changed only there; members keep the newest they have seen.
+//! It lives in `KVCluster.status` and is changed only there; members keep the newest they have
+//! seen.
 //!
 //! Invariants: versions only grow; a shard's epoch only grows; at most one shard lists a slot; the
 //! primary of a shard is one of its members and a voter.
@@ -183,10 +184,10 @@ impl Shard {
     /// they are, and, while one joins or leaves, by a majority of the voters as they will be.
     ///
     /// ```text
-    /// an even number of voters loses one  directly, Voter -> Learner
-    /// an odd number loses one             Voter -> Leaving, and Learner when the primary has seen that
-    /// a voter is added                    Learner -> Joining, and Voter when the primary has seen that
-    ///                                     and the member holds all that is acknowledged
+    /// an even number loses one  directly, Voter -> Learner
+    /// an odd number loses one   Voter -> Leaving, then Learner when the primary has seen that
+    /// a voter is added          Learner -> Joining, then Voter when the primary has seen that
+    ///                           and the member holds all that is acknowledged
     /// ```
     /// So every write quorum in use meets every promise quorum in use, with one change at a time.
     pub fn is_write_held(&self, holds: impl Fn(&str) -> bool) -> bool {

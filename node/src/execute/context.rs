@@ -53,7 +53,8 @@ impl<'a> Context<'a> {
         self.engine.keyspace.hashed(key)
     }
 
-    /// The live entry of a key. A primary removes an expired one on the way; elsewhere it is hidden.
+    /// The live entry of a key. A primary removes an expired one on the way; elsewhere it is
+    /// hidden.
     pub fn lookup(&mut self, key: &HashedKey) -> Option<&Entry> {
         self.engine.lookup(key, self.now_ms)
     }

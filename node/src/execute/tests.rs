@@ -1,4 +1,5 @@
-//! Commands as clients see them: a request, its reply, and that its effects replay to the same state.
+//! Commands as clients see them: a request, its reply, and that its effects replay to the same
+//! state.
 
 use super::config::Config;
 use super::session::{Session, SessionId};

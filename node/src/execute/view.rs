@@ -1,5 +1,5 @@
-//! What the engine knows of the world outside: its role, the topology, who owns which slot, and facts
-//! of the process that `INFO` shows. The member sets it; the engine only reads it.
+//! What the engine knows of the world outside: its role, the topology, who owns which slot, and
+//! facts of the process that `INFO` shows. The member sets it; the engine only reads it.
 
 use super::session::Session;
 use super::{Export, Import};

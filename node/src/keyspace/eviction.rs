@@ -64,7 +64,8 @@ impl FromStr for Policy {
     }
 }
 
-/// New keys start here so that they are not evicted before they had a chance (Redis: `LFU_INIT_VAL`).
+/// New keys start here so that they are not evicted before they had a chance (Redis:
+/// `LFU_INIT_VAL`).
 const LFU_COUNTER_START: u32 = 5;
 const LFU_LOG_FACTOR: u32 = 10;
 

@@ -1,10 +1,11 @@
 //! The table of one slot.
 //!
-//! A slot is one hash table until it has more than [`PART_ENTRIES_MAX`] keys. Then it is split by the
-//! next bit of the keys' hashes, again and again: the parts of a huge slot divide the space of hash
-//! prefixes among them. So the largest piece of work on a table (growing, splitting, freeing, visiting
-//! a part) is bounded however many keys share a tag, and an iteration is just a prefix: whatever is
-//! inserted, removed or split meanwhile, keys below it were seen and keys from it on are to be seen.
+//! A slot is one hash table until it has more than [`PART_ENTRIES_MAX`] keys. Then it is split by
+//! the next bit of the keys' hashes, again and again: the parts of a huge slot divide the space of
+//! hash prefixes among them. So the largest piece of work on a table (growing, splitting, freeing,
+//! visiting a part) is bounded however many keys share a tag, and an iteration is just a prefix:
+//! whatever is inserted, removed or split meanwhile, keys below it were seen and keys from it on
+//! are to be seen.
 
 use super::entry::Entry;
 use hashbrown::HashTable;

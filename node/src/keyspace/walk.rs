@@ -1,9 +1,9 @@
 //! A walk gives the state of a set of slots as it was when the walk began, while commands go on.
 //!
-//! It visits slot after slot in small steps. A command that is about to change a key the walk has not
-//! reached saves the old state first ([`Walk::save_early`]); the walk then skips that key. No fork, no
-//! copy of the dataset: what grows is the output not yet taken and the names of keys saved early, and
-//! the executor makes clients wait while [`Walk::buffered_bytes`] is beyond its limit.
+//! It visits slot after slot in small steps. A command that is about to change a key the walk has
+//! not reached saves the old state first ([`Walk::save_early`]); the walk then skips that key. No
+//! fork, no copy of the dataset: what grows is the output not yet taken and the names of keys saved
+//! early, and the executor makes clients wait while [`Walk::buffered_bytes`] is beyond its limit.
 
 use super::entry::Entry;
 use super::{Keyspace, Place};

@@ -1,8 +1,8 @@
-//! The disk: threads write and fsync the log and the bases, and replace `meta`. The executor hands over
-//! work and never waits; it learns from [`Disk::held`] how far they got.
+//! The disk: threads write and fsync the log and the bases, and replace `meta`. The executor hands
+//! over work and never waits; it learns from [`Disk::held`] how far they got.
 //!
-//! A failed write is retried until it succeeds: what is queued is neither dropped nor written twice.
-//! Meanwhile [`Disk::error`] says why, and the member refuses writes.
+//! A failed write is retried until it succeeds: what is queued is neither dropped nor written
+//! twice. Meanwhile [`Disk::error`] says why, and the member refuses writes.
 
 mod base;
 mod writer;
@@ -99,8 +99,8 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Starts on a directory whose data, if any, has been loaded up to `end`; gives the files it goes
-    /// on with too.
+    /// Starts on a directory whose data, if any, has been loaded up to `end`; gives the files it
+    /// goes on with too.
     pub fn start(
         directory: Directory,
         manifest: Manifest,

@@ -1,5 +1,5 @@
-//! The files on the volume: which there are, and how they are replaced so that a crash at any moment
-//! leaves either the old or the new.
+//! The files on the volume: which there are, and how they are replaced so that a crash at any
+//! moment leaves either the old or the new.
 //!
 //! `meta` (identity, promise, topology), `manifest` (which base and logs make up the data),
 //! `base-<n>.rdb`, `log-<n>.aof`, and `rollback/` for divergent tails.

@@ -1,7 +1,8 @@
-//! Loading: the base, then the logs on top of it, in slices so that the executor can answer meanwhile.
+//! Loading: the base, then the logs on top of it, in slices so that the executor can answer
+//! meanwhile.
 //!
-//! A torn tail (the last record was not written whole) is cut and reported. Damage anywhere else stops
-//! the load: the records after it cannot be trusted to follow.
+//! A torn tail (the last record was not written whole) is cut and reported. Damage anywhere else
+//! stops the load: the records after it cannot be trusted to follow.
 
 use super::Segment;
 use super::files::{Directory, FilesError, LogFile, Manifest, io_error};

@@ -1,7 +1,7 @@
 //! Records: a line that `redis-check-aof` takes for an annotation, then the effects it announces.
 //!
-//! `#KV <epoch> <offset> <length> <crc32c>\r\n`, all decimal but the checksum, which is hexadecimal and
-//! covers the three numbers and the effects. `offset` is where the line begins in the stream.
+//! `#KV <epoch> <offset> <length> <crc32c>\r\n`, all decimal but the checksum, which is hexadecimal
+//! and covers the three numbers and the effects. `offset` is where the line begins in the stream.
 
 use protocol::resp::write_i64;
 use thiserror::Error;

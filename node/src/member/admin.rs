@@ -75,8 +75,8 @@ impl Member {
         }
     }
 
-    /// Stops writes and waits until the other member holds everything. Writes stay paused until a new
-    /// epoch comes or the time is out.
+    /// Stops writes and waits until the other member holds everything. Writes stay paused until a
+    /// new epoch comes or the time is out.
     async fn hand_over(&self, to: &str, timeout_ms: u64) -> Result<(), String> {
         let until_ms = self.clock.monotonic_ms() + timeout_ms;
         let begun = self.with(|state| {

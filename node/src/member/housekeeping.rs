@@ -1,5 +1,5 @@
-//! What has to be done regularly: flushing batches to the log, hearing from the disk, expiring keys,
-//! freeing memory, ending pauses.
+//! What has to be done regularly: flushing batches to the log, hearing from the disk, expiring
+//! keys, freeing memory, ending pauses.
 
 use super::{Member, State};
 use protocol::status::Role;

@@ -1,11 +1,12 @@
 //! What this member is: decided by the topology it knows, the epoch it has promised, and its log.
 //!
 //! Safety rests on three rules.
-//! 1. A promise is on disk before it is answered, and a member that promised epoch `e` neither serves
-//!    nor follows an older epoch.
-//! 2. A process becomes primary only in an epoch that no earlier process of this member has opened, and
-//!    opens it with a record of its own. So two different records never share epoch and offset, even
-//!    when a primary dies between sending a record to replicas and writing it, and starts again.
+//! 1. A promise is on disk before it is answered, and a member that promised epoch `e` neither
+//!    serves nor follows an older epoch.
+//! 2. A process becomes primary only in an epoch that no earlier process of this member has opened,
+//!    and opens it with a record of its own. So two different records never share epoch and offset,
+//!    even when a primary dies between sending a record to replicas and writing it, and starts
+//!    again.
 //! 3. A member that may have forgotten what it acknowledged says so until it counts for nothing.
 
 use super::{Member, State};

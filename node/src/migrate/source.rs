@@ -1,4 +1,5 @@
-//! The source's side of a migration: a task per migration streams the slots to the target's primary.
+//! The source's side of a migration: a task per migration streams the slots to the target's
+//! primary.
 
 use super::capture::Capture;
 use crate::execute::Export;
@@ -258,8 +259,8 @@ impl Attempt<'_> {
         });
     }
 
-    /// Streams what the slots hold and what changes meanwhile, until little is left; `false` when the
-    /// migration was cancelled and the target has dropped it.
+    /// Streams what the slots hold and what changes meanwhile, until little is left; `false` when
+    /// the migration was cancelled and the target has dropped it.
     async fn stream(&self, feed: &mut Feed) -> Result<bool, MigrateError> {
         loop {
             if self

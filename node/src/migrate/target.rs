@@ -98,7 +98,8 @@ impl Member {
         self.kept(end).await
     }
 
-    /// Where the migration stands: `none`, `importing`, `owned` or `aborted`, as the quorum knows it.
+    /// Where the migration stands: `none`, `importing`, `owned` or `aborted`, as the quorum knows
+    /// it.
     pub async fn import_status(&self, id: &str) -> Result<&'static str, ImportError> {
         let (end, reign) = self.with(|state| {
             state.check_target(id)?;

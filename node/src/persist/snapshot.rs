@@ -1,5 +1,5 @@
-//! A snapshot of the whole keyspace as an RDB stream, taken piece by piece while commands go on. Bases
-//! on disk and full syncs are both made of it.
+//! A snapshot of the whole keyspace as an RDB stream, taken piece by piece while commands go on.
+//! Bases on disk and full syncs are both made of it.
 
 use crate::commands::REDIS_VERSION;
 use crate::keyspace::walk::{WalkFormat, WalkId};

@@ -438,8 +438,8 @@ impl State {
         self.announce();
     }
 
-    /// Replays and logs the record at the front of `bytes`; its length, or `None` when more bytes are
-    /// needed.
+    /// Replays and logs the record at the front of `bytes`; its length, or `None` when more bytes
+    /// are needed.
     fn apply(&mut self, bytes: &[u8], epoch: u64) -> Result<Option<usize>, FollowError> {
         let Position {
             epoch: last,

@@ -2,8 +2,8 @@
 //! Pure: times are milliseconds of a monotonic clock that the caller reads.
 //!
 //! A record is committed when enough voters hold it ([`Shard::is_write_held`]), and, as in Raft
-//! (section 5.4.2 of its paper), only once a record of the current epoch is: what an earlier primary
-//! left behind is committed together with this epoch's first record, never before.
+//! (section 5.4.2 of its paper), only once a record of the current epoch is: what an earlier
+//! primary left behind is committed together with this epoch's first record, never before.
 
 use protocol::topology::{Consistency, Shard};
 use std::collections::BTreeMap;
@@ -38,7 +38,8 @@ impl Quorum {
         self.operator_ms = None;
     }
 
-    /// A replica says that it holds everything before `offset`, answering the beat sent at `beat_ms`.
+    /// A replica says that it holds everything before `offset`, answering the beat sent at
+    /// `beat_ms`.
     pub fn confirm(&mut self, replica: &str, offset: u64, beat_ms: u64) {
         let confirmed = self.replicas.entry(replica.to_owned()).or_default();
         confirmed.offset = confirmed.offset.max(offset);
@@ -85,7 +86,8 @@ impl Quorum {
         self.committed
     }
 
-    /// What is committed, as far as the last [`advance`](Self::advance) or [`learn`](Self::learn) knew.
+    /// What is committed, as far as the last [`advance`](Self::advance) or [`learn`](Self::learn)
+    /// knew.
     pub fn committed(&self) -> u64 {
         self.committed
     }

@@ -14,13 +14,20 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval};
 
 /// How long a condition may take to come true.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a member may take to answer.
 pub const ANSWER: Duration = Duration::from_secs(10);
+
+/// Between two looks at a condition.
+pub async fn pause() {
+    let mut looks = interval(Duration::from_millis(5));
+    looks.tick().await;
+    looks.tick().await;
+}
 
 pub struct Process {
     child: Child,
@@ -85,7 +92,7 @@ impl Process {
                 return status.success();
             }
             assert!(Instant::now() < deadline, "it does not end");
-            sleep(Duration::from_millis(5)).await;
+            pause().await;
         }
     }
 }
@@ -100,7 +107,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts `shards` shards of `members` voters each, slots split evenly, and waits until they serve.
+    /// Starts `shards` shards of `members` voters each, slots split evenly, and waits until they
+    /// serve.
     pub async fn start(shards: usize, members: usize) -> Self {
         Self::start_with(shards, members, Consistency::Quorum, true, &[]).await
     }
@@ -255,7 +263,7 @@ impl Cluster {
                 return status;
             }
             assert!(Instant::now() < deadline, "{name} stays {status:?}");
-            sleep(Duration::from_millis(5)).await;
+            pause().await;
         }
     }
 
@@ -269,7 +277,7 @@ impl Cluster {
                 return;
             }
             assert!(Instant::now() < deadline, "{a:?}\n{b:?}");
-            sleep(Duration::from_millis(5)).await;
+            pause().await;
         }
     }
 

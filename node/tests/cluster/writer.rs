@@ -1,12 +1,12 @@
-//! A client that writes numbered keys to whoever serves them, and remembers which were acknowledged.
+//! A client that writes numbered keys to whoever serves them, and remembers which were
+//! acknowledged.
 
-use crate::harness::{ANSWER, Cluster};
+use crate::harness::{ANSWER, Cluster, pause};
 use protocol::client::Client;
 use protocol::resp::Reply;
 use protocol::slots::slot_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// A running writer.
@@ -46,7 +46,7 @@ impl Writer {
         let goal = self.written.load(Ordering::Relaxed) + count;
         while self.written.load(Ordering::Relaxed) < goal {
             assert!(!self.task.is_finished(), "the writer gave up");
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            pause().await;
         }
     }
 
@@ -95,7 +95,7 @@ async fn write(addresses: Vec<String>, stop: Arc<AtomicBool>, written: Arc<Atomi
                     turn += 1;
                     address = addresses[turn % addresses.len()].clone();
                     client = None;
-                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    pause().await;
                 }
             }
             if stop.load(Ordering::Relaxed) {

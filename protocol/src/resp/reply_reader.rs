@@ -60,8 +60,8 @@ const DEPTH_MAX: usize = 16;
 /// Most elements of one aggregate.
 const ELEMENTS_MAX: i64 = 16 * 1024 * 1024;
 
-/// Reads one reply from the front of `buffer`: the reply and its length in bytes, or `None` when the
-/// buffer does not hold all of it yet.
+/// Reads one reply from the front of `buffer`: the reply and its length in bytes, or `None` when
+/// the buffer does not hold all of it yet.
 pub fn read_reply(buffer: &[u8]) -> Result<Option<(Reply, usize)>, ReplyError> {
     read(buffer, 0, 0)
 }

@@ -110,7 +110,8 @@ impl Writer {
         FSYNC_EVERY.saturating_sub(self.synced_at.elapsed())
     }
 
-    /// Does what is not appending; `true` when the thread is to end. Records queued before come first.
+    /// Does what is not appending; `true` when the thread is to end. Records queued before come
+    /// first.
     fn perform(&mut self, work: Work) -> bool {
         self.write_queue();
         // Whoever asked may have stopped waiting; the work is done all the same.
@@ -150,7 +151,8 @@ impl Writer {
         false
     }
 
-    /// Writes what is queued; on failure cuts the file back to its last whole record and keeps the rest.
+    /// Writes what is queued; on failure cuts the file back to its last whole record and keeps the
+    /// rest.
     fn write_queue(&mut self) {
         let mut done = 0;
         while done < self.queue.len() {
@@ -200,8 +202,8 @@ impl Writer {
         }
     }
 
-    /// After a failed fsync the kernel may have dropped the pages, and a later one that succeeds says
-    /// nothing of them. So nothing more is acknowledged until a new base holds everything.
+    /// After a failed fsync the kernel may have dropped the pages, and a later one that succeeds
+    /// says nothing of them. So nothing more is acknowledged until a new base holds everything.
     fn fsync(&mut self) {
         match self.log.sync_data() {
             Ok(()) if self.shared.needs_base.load(Ordering::Acquire) => {}
