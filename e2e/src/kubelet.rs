@@ -12,6 +12,7 @@ mod environment;
 mod events;
 mod faults;
 mod images;
+mod links;
 mod logs;
 mod mounts;
 mod pod;
@@ -76,6 +77,7 @@ pub(crate) struct Shared {
     events: events::Events,
     logs: Logs,
     processes: Processes,
+    links: Arc<links::Links>,
     /// Pods' directories.
     pods: PathBuf,
     /// Records of running processes.
@@ -143,6 +145,7 @@ impl Kubelet {
             starter: Starter::new()?,
             logs: Logs::new(logs),
             processes: Processes::default(),
+            links: Arc::default(),
             pods,
             records,
             shutdown: watch::Sender::new(None),
@@ -158,7 +161,11 @@ impl Kubelet {
 
     /// What goes wrong on purpose.
     pub fn faults(&self) -> Faults {
-        Faults::new(self.shared.client.clone(), self.shared.processes.clone())
+        Faults::new(
+            self.shared.client.clone(),
+            self.shared.processes.clone(),
+            Arc::clone(&self.shared.links),
+        )
     }
 
     pub fn logs(&self) -> Logs {

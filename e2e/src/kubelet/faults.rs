@@ -5,19 +5,15 @@
 //! the pod's own address: programs that dial without binding to their pod IP appear as 127.0.0.1
 //! and are not cut. What cannot be done here is refused, never pretended.
 
+use super::links::Links;
 use super::process::signal;
 use super::processes::Processes;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::Api;
 use rustix::process::Signal;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use thiserror::Error;
-use tokio::process::Command;
-
-/// Rules of cut links come before the lookup of local addresses, which is moved to `LOCAL`.
-const CUT: &str = "10";
-const LOCAL: &str = "100";
 
 #[derive(Debug, Error)]
 pub enum FaultError {
@@ -31,24 +27,20 @@ pub enum FaultError {
     Unsupported(String),
 }
 
-/// The faults of one control plane. Cut links are healed when the last clone is dropped.
+/// The faults of one control plane. Cut links are healed at the latest when it ends.
 #[derive(Clone)]
 pub struct Faults {
     client: Client,
     processes: Processes,
-    cuts: Arc<Cuts>,
+    links: Arc<Links>,
 }
 
-/// The addresses of cut links.
-#[derive(Debug, Default)]
-struct Cuts(Mutex<Vec<(String, String)>>);
-
 impl Faults {
-    pub(super) fn new(client: Client, processes: Processes) -> Self {
+    pub(super) fn new(client: Client, processes: Processes, links: Arc<Links>) -> Self {
         Self {
             client,
             processes,
-            cuts: Arc::default(),
+            links,
         }
     }
 
@@ -90,32 +82,14 @@ impl Faults {
     pub async fn cut(&self, namespace: &str, one: &str, other: &str) -> Result<(), FaultError> {
         let one = self.address(namespace, one).await?;
         let other = self.address(namespace, other).await?;
-        move_local_lookup().await?;
-        for (from, to) in [(&one, &other), (&other, &one)] {
-            ip(&[
-                "rule",
-                "add",
-                "pref",
-                CUT,
-                "from",
-                from,
-                "to",
-                to,
-                "unreachable",
-            ])
-            .await?;
-            self.cuts.lock().push((from.clone(), to.clone()));
-        }
-        Ok(())
+        let links = Arc::clone(&self.links);
+        blocking(move || links.cut(&one, &other)).await
     }
 
     /// Heals every link this control plane has cut.
     pub async fn heal(&self) -> Result<(), FaultError> {
-        let cuts = std::mem::take(&mut *self.cuts.lock());
-        for (from, to) in cuts {
-            ip(&rule_to_delete(&from, &to)).await?;
-        }
-        Ok(())
+        let links = Arc::clone(&self.links);
+        blocking(move || links.heal()).await
     }
 
     async fn address(&self, namespace: &str, pod: &str) -> Result<String, FaultError> {
@@ -129,50 +103,10 @@ impl Faults {
     }
 }
 
-fn rule_to_delete<'a>(from: &'a str, to: &'a str) -> [&'a str; 8] {
-    ["rule", "del", "pref", CUT, "from", from, "to", to]
-}
-
-impl Cuts {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(String, String)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Cuts {
-    fn drop(&mut self) {
-        for (from, to) in self.lock().drain(..) {
-            let mut command = std::process::Command::new("ip");
-            if let Err(error) = command.args(rule_to_delete(&from, &to)).status() {
-                tracing::warn!(%error, from, to, "healing a link");
-            }
-        }
-    }
-}
-
-/// The rule that finds local addresses stands first by default, before any other can be heard. It
-/// is moved behind the rules of cut links; that changes nothing else.
-async fn move_local_lookup() -> Result<(), FaultError> {
-    let rules = ip(&["rule", "show"]).await?;
-    let has = |pref: &str| {
-        let mut lines = rules.lines();
-        lines.any(|line| line.starts_with(&format!("{pref}:")) && line.contains("lookup local"))
-    };
-    if !has(LOCAL) {
-        ip(&["rule", "add", "pref", LOCAL, "lookup", "local"]).await?;
-    }
-    if has("0") {
-        ip(&["rule", "del", "pref", "0", "lookup", "local"]).await?;
-    }
-    Ok(())
-}
-
-async fn ip(arguments: &[&str]) -> Result<String, FaultError> {
-    let ran = Command::new("ip").args(arguments).output().await;
-    let output = ran.map_err(|error| FaultError::Unsupported(error.to_string()))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let error = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(FaultError::Unsupported(error))
+/// Runs what waits for other programs outside the runtime's workers.
+async fn blocking(
+    work: impl FnOnce() -> Result<(), FaultError> + Send + 'static,
+) -> Result<(), FaultError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(FaultError::Unsupported(error.to_string())))
 }

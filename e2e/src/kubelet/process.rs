@@ -206,12 +206,16 @@ pub fn end_leftovers(directory: &Path) -> io::Result<usize> {
     Ok(ended)
 }
 
-/// Field 22 of `/proc/<pid>/stat` (proc(5)); the name in field 2 may hold anything but is in
-/// parentheses.
+/// When a process that has not ended yet was started: field 22 of `/proc/<pid>/stat` (proc(5)). The
+/// name in field 2 may hold anything but is in parentheses; field 3 is the state.
 fn start_time(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(19)?.parse().ok()
+    let mut fields = after_name.split_whitespace();
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use e2e::scenario::eventually;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, LogParams};
 use kube::{Client, Resource};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -78,6 +78,19 @@ impl Plane {
         eventually(&format!("pod {name}"), WITHIN, look)
             .await
             .unwrap()
+    }
+
+    /// Waits until the pod's log is as `test` says.
+    pub async fn log(&self, name: &str, test: impl Fn(&str) -> bool) {
+        let pods: Api<Pod> = self.api();
+        let look = || async {
+            let log = pods.logs(name, &LogParams::default()).await;
+            let log = log.map_err(|error| error.to_string())?;
+            if test(&log) { Ok(()) } else { Err(log) }
+        };
+        eventually(&format!("the log of {name}"), WITHIN, look)
+            .await
+            .unwrap();
     }
 
     pub async fn ready(&self, name: &str) -> Pod {

@@ -1,11 +1,17 @@
 //! Pods and their processes.
 
 use crate::plane::{OBEDIENT, Plane, WITHIN, container, pod, restarts, waiting_reason};
+use e2e::kubelet::FaultError;
 use e2e::scenario::eventually;
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, LogParams};
 use serde_json::json;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_process_shows_in_the_status_and_starts_again() {
@@ -195,4 +201,89 @@ async fn nothing_outlives_a_control_plane_that_is_dropped() {
     eventually("the end of the process", WITHIN, look)
         .await
         .unwrap();
+}
+
+/// A message over the connection, or why it did not come.
+async fn exchange(from: &mut TcpStream, to: &mut TcpStream) -> Result<(), String> {
+    from.write_all(b"x")
+        .await
+        .map_err(|error| error.to_string())?;
+    let read = timeout(Duration::from_millis(300), to.read_u8()).await;
+    let read = read.map_err(|_| "nothing came".to_owned())?;
+    read.map(drop).map_err(|error| error.to_string())
+}
+
+/// A connection from one pod's address to another's, made by this process for both.
+async fn connect(from: &str, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(from.parse().unwrap(), 0))?;
+    socket.connect(to).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_link_carries_nothing_until_it_is_healed() {
+    let plane = Plane::start().await;
+    let mut addresses = Vec::new();
+    for name in ["one", "other"] {
+        plane.apply(pod(name, &container(OBEDIENT))).await;
+        addresses.push(plane.ready(name).await.status.unwrap().pod_ip.unwrap());
+    }
+    let listener = TcpListener::bind((addresses[1].as_str(), 0)).await.unwrap();
+    let target = listener.local_addr().unwrap();
+    let mut near = connect(&addresses[0], target).await.unwrap();
+    let (mut far, _) = listener.accept().await.unwrap();
+    exchange(&mut near, &mut far).await.unwrap();
+    match plane.faults().cut("default", "one", "other").await {
+        Err(FaultError::Unsupported(why)) => {
+            eprintln!("SKIPPED: links cannot be cut here: {why}");
+            return plane.platform.shutdown().await.unwrap();
+        }
+        cut => cut.unwrap(),
+    }
+    assert!(connect(&addresses[0], target).await.is_err());
+    exchange(&mut near, &mut far).await.unwrap_err();
+    exchange(&mut far, &mut near).await.unwrap_err();
+    assert!(
+        TcpStream::connect(target).await.is_ok(),
+        "others still reach the pod"
+    );
+    plane.faults().heal().await.unwrap();
+    let again = || async { connect(&addresses[0], target).await.map(drop) };
+    eventually("the healed link", WITHIN, again).await.unwrap();
+    // What was sent meanwhile arrives late, as over any network.
+    let late = far.read_u8().await.unwrap();
+    assert_eq!(late, b'x');
+    plane.platform.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_process_is_there_and_does_nothing() {
+    let plane = Plane::start().await;
+    let endless = "exec tail -f /dev/null";
+    plane.apply(pod("p", &container(endless))).await;
+    plane.ready("p").await;
+    let pid = plane.faults().pid("default", "p").unwrap();
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
+        after.flatten().unwrap_or('?')
+    };
+    let in_state = |wanted: &'static str| async move {
+        let found = state();
+        if wanted.contains(found) {
+            Ok(())
+        } else {
+            Err(found)
+        }
+    };
+    plane.faults().pause("default", "p").unwrap();
+    eventually("the pause", WITHIN, || in_state("T"))
+        .await
+        .unwrap();
+    plane.faults().resume("default", "p").unwrap();
+    eventually("its end", WITHIN, || in_state("RSD"))
+        .await
+        .unwrap();
+    assert_eq!(restarts(&plane.ready("p").await), 0);
+    plane.platform.shutdown().await.unwrap();
 }

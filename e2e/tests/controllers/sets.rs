@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,14 +33,13 @@ async fn a_stateful_set_gets_pods_with_identity_and_volumes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_set_replaces_a_deleted_pod_and_keeps_its_volume() {
     let plane = Plane::start().await;
-    let script = "cd /data; test -e here && echo found; touch here; trap 'exit 0' TERM; \
-        while :; do tail -f /dev/null & wait $!; done";
-    let script = script.replace("cd /data", "cd $0");
+    let script = format!("cd $0; test -e here && echo found; touch here; echo begun; {OBEDIENT}");
     let mut set = stateful_set(1, &script);
     let args = &mut set["spec"]["template"]["spec"]["containers"][0]["args"];
-    *args = json!(["-c", script, "/data"]);
+    *args = json!(["-c", script.replace("started $0", ""), "/data"]);
     plane.apply(set).await;
     let first = plane.ready("db-0").await;
+    plane.log("db-0", |log| log.starts_with("begun\n")).await;
     let pods: Api<Pod> = plane.api();
     pods.delete("db-0", &DeleteParams::default()).await.unwrap();
     plane
@@ -48,14 +47,9 @@ async fn a_set_replaces_a_deleted_pod_and_keeps_its_volume() {
             pod.uid() != first.uid() && e2e::controllers::is_ready(pod)
         })
         .await;
-    let log = || async {
-        let log = pods.logs("db-0", &LogParams::default()).await;
-        let log = log.map_err(|error| error.to_string())?;
-        if log == "found\n" { Ok(()) } else { Err(log) }
-    };
-    eventually("the file on the volume", WITHIN, log)
-        .await
-        .unwrap();
+    plane
+        .log("db-0", |log| log.starts_with("found\nbegun\n"))
+        .await;
     plane.platform.shutdown().await.unwrap();
 }
 
@@ -238,17 +232,9 @@ async fn a_second_start_finds_objects_and_volumes_again() {
     let again = plane.pod("db-0", ready).await;
     assert_eq!(again.uid(), first.uid());
     assert_eq!(restarts(&again), 1);
-    let pods: Api<Pod> = plane.api();
-    let look = || async {
-        let log = pods.logs("db-0", &LogParams::default()).await;
-        let log = log.map_err(|error| error.to_string())?;
-        let names = [&first, &again].map(|pod| format!("run-{}", address(pod).unwrap()));
-        if names.iter().all(|name| log.contains(name)) {
-            Ok(())
-        } else {
-            Err(log)
-        }
-    };
-    eventually("both runs' files", WITHIN, look).await.unwrap();
+    let names = [&first, &again].map(|pod| format!("run-{}", address(pod).unwrap()));
+    plane
+        .log("db-0", |log| names.iter().all(|name| log.contains(name)))
+        .await;
     plane.platform.shutdown().await.unwrap();
 }
