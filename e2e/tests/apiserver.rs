@@ -1,14 +1,16 @@
 //! The API server through the `kube` client: real HTTPS, nothing but its public interface.
 #![allow(clippy::unwrap_used)] // A test's functions beside its tests.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use e2e::apiserver::{ApiServer, Options};
-use futures::{StreamExt, TryStreamExt};
+use e2e::apiserver::{ApiServer, LogSource, Options};
+use futures::{AsyncBufReadExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
 use kube::api::{
-    Api, DeleteParams, DynamicObject, EvictParams, ListParams, Patch, PatchParams, PostParams,
-    WatchEvent, WatchParams,
+    Api, DeleteParams, DynamicObject, EvictParams, ListParams, LogParams, Patch, PatchParams,
+    PostParams, WatchEvent, WatchParams,
 };
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -306,6 +308,84 @@ async fn a_running_pod_is_marked_first_and_removed_by_its_kubelet() {
         .await
         .unwrap();
     assert!(pods.get_opt("a").await.unwrap().is_none());
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_spec_of_a_pod_is_fixed_but_for_its_images() {
+    let (server, client) = start().await;
+    let pods: Api<Pod> = Api::default_namespaced(client);
+    pods.create(&PostParams::default(), &pod("a"))
+        .await
+        .unwrap();
+    let patch =
+        |container: Value| Patch::Strategic(json!({ "spec": { "containers": [container] } }));
+    let none = PatchParams::default();
+    let image = patch(json!({ "name": "c", "image": "i:2" }));
+    let changed = pods.patch("a", &none, &image).await.unwrap();
+    assert_eq!(
+        changed.spec.unwrap().containers[0].image.as_deref(),
+        Some("i:2")
+    );
+    let command = patch(json!({ "name": "c", "command": ["x"] }));
+    let (code, _, message) = status_of(pods.patch("a", &none, &command).await.unwrap_err());
+    assert_eq!(code, 422);
+    assert!(
+        message.contains("pod updates may not change fields"),
+        "{message}"
+    );
+    server.shutdown().await;
+}
+
+struct OneFile(PathBuf);
+
+impl LogSource for OneFile {
+    fn log_path(&self, _: &str, _: &str, container: &str, previous: bool) -> Option<PathBuf> {
+        (container == "c" && !previous).then(|| self.0.clone())
+    }
+}
+
+#[tokio::test]
+async fn logs_are_tailed_and_followed_until_the_pod_is_gone() {
+    let (server, client) = start().await;
+    let pods: Api<Pod> = Api::default_namespaced(client);
+    pods.create(&PostParams::default(), &pod("a"))
+        .await
+        .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    std::fs::write(&path, "one\ntwo\n").unwrap();
+    server.set_log_source(Arc::new(OneFile(path.clone())));
+    let tail = LogParams {
+        tail_lines: Some(1),
+        ..LogParams::default()
+    };
+    assert_eq!(pods.logs("a", &tail).await.unwrap(), "two\n");
+    let previous = LogParams {
+        previous: true,
+        ..LogParams::default()
+    };
+    assert_eq!(
+        status_of(pods.logs("a", &previous).await.unwrap_err()).0,
+        400
+    );
+    let follow = LogParams {
+        follow: true,
+        ..LogParams::default()
+    };
+    let mut lines = pods.log_stream("a", &follow).await.unwrap().lines();
+    let mut seen = Vec::new();
+    while let Some(line) = tokio::time::timeout(DEADLINE, lines.next()).await.unwrap() {
+        seen.push(line.unwrap());
+        if seen.len() == 2 {
+            std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        }
+        if seen.len() == 3 {
+            let now = DeleteParams::default().grace_period(0);
+            pods.delete("a", &now).await.unwrap();
+        }
+    }
+    assert_eq!(seen, ["one", "two", "three"]);
     server.shutdown().await;
 }
 

@@ -195,6 +195,7 @@ async fn kubectl_works_on_a_custom_resource_from_definition_to_deletion() {
             .contains("How many.")
     );
     kubectl.good("delete thing a --timeout=20s", "");
+    kubectl.good("apply -f -", &thing("size: 3"));
     kubectl.good("delete -f - --timeout=20s", DEFINITION);
     // kubectl may still know the kind from its cache; then it is the server that does not.
     let gone = kubectl.refused("get things", "");

@@ -110,13 +110,7 @@ fn user_roles() -> Vec<Value> {
         "services",
         "namespaces",
     ]);
-    let groups = json!([
-        "apps",
-        "batch",
-        "discovery.k8s.io",
-        "networking.k8s.io",
-        "policy",
-    ]);
+    let groups = json!(["apps", "discovery.k8s.io", "networking.k8s.io", "policy",]);
     let rules = |verbs: &[&str]| {
         vec![
             json!({ "apiGroups": [""], "resources": core, "verbs": verbs }),

@@ -225,6 +225,9 @@ fn check_names(new: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// Holds a definition until its objects are gone.
+pub const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
 fn establish(old: Option<&Value>, new: &mut Value, stored: Option<String>) {
     let names = &mut new["spec"]["names"];
     let kind = text(&names["kind"]);
@@ -244,6 +247,9 @@ fn establish(old: Option<&Value>, new: &mut Value, stored: Option<String>) {
             "lastTransitionTime": timestamp::now(),
         })
     };
+    if old.is_none() {
+        new["metadata"]["finalizers"] = json!([CLEANUP]);
+    }
     let mut versions = old
         .map(|old| texts(&old["status"]["storedVersions"]))
         .unwrap_or_default();

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::bootstrap;
+use super::crd;
 use super::failure::Failure;
 use super::resource::{Registry, Resource};
 use super::server::Server;
@@ -66,6 +67,9 @@ pub fn pass(objects: &mut Objects, registry: &Registry) -> Result<(), Failure> {
             orphan_dependents(objects, registry, object, &snapshot)?;
             drop_finalizer(objects, resource, key, ORPHAN)?;
         }
+        if has_finalizer(object, crd::CLEANUP) && is_deleting(object) {
+            clean_up_kind(objects, registry, resource, key)?;
+        }
         if resource.is("", "Namespace") {
             keep_namespace(objects, registry, resource, key, object)?;
         }
@@ -81,6 +85,32 @@ fn remove_orphaned_kinds(objects: &mut Objects, registry: &Registry) {
     let keys: Vec<Key> = homeless.map(|(key, _)| key.clone()).collect();
     for key in keys {
         objects.remove(&key);
+    }
+}
+
+/// A definition on its way out takes its objects along, with their finalizers honoured. Its name is
+/// that of the storage.
+fn clean_up_kind(
+    objects: &mut Objects,
+    registry: &Registry,
+    definition: &Arc<Resource>,
+    key: &Key,
+) -> Result<(), Failure> {
+    let Some(kind) = registry.by_storage(&key.name) else {
+        return drop_finalizer(objects, definition, key, crd::CLEANUP);
+    };
+    let all: Vec<Key> = objects
+        .list(&key.name, None)
+        .map(|(k, _)| k.clone())
+        .collect();
+    for object in &all {
+        let options = Options::default();
+        ignore_missing(delete::delete(objects, kind, object, &options).map(|_| ()))?;
+    }
+    if all.is_empty() {
+        drop_finalizer(objects, definition, key, crd::CLEANUP)
+    } else {
+        Ok(())
     }
 }
 

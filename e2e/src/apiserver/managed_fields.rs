@@ -45,7 +45,7 @@ pub fn apply(
     }
     let schema = schema_of(intent.resource);
     if let Some(schema) = schema {
-        super::schema::drop_nulls(schema, &mut config, !intent.resource.custom);
+        super::schema::normalize(schema, &mut config, !intent.resource.custom);
     }
     restrict(intent, &mut config);
     let fields = extract::owned_fields(schema, &config);

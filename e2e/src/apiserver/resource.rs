@@ -61,9 +61,8 @@ impl Resource {
 
     /// Kinds whose `metadata.generation` counts changes of the spec.
     pub fn has_generation(&self) -> bool {
-        const GROUPS: [&str; 5] = [
+        const GROUPS: [&str; 4] = [
             "apps",
-            "batch",
             "policy",
             "networking.k8s.io",
             "apiextensions.k8s.io",

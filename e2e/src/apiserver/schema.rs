@@ -22,7 +22,7 @@ mod quantity;
 mod validate;
 
 pub use compile::compile;
-pub use prune::drop_nulls;
+pub use prune::normalize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
@@ -140,7 +140,7 @@ pub fn admit(
     let Some(schema) = &resource.schema else {
         return Ok(Vec::new());
     };
-    prune::drop_nulls(schema, new, !resource.custom);
+    prune::normalize(schema, new, !resource.custom);
     let unknown = prune::prune(schema, new);
     let mut warnings = Vec::new();
     if !unknown.is_empty() && intent.subresource.is_empty() {

@@ -22,10 +22,11 @@ pub struct Column {
 }
 
 pub fn table(resource: &Resource, objects: &[Value], call: &Call, metadata: Value) -> Value {
-    let rows: Vec<Value> = objects
+    // A bookmark is no object: its table has a revision and no row.
+    let named = objects
         .iter()
-        .map(|object| row(resource, object, call))
-        .collect();
+        .filter(|object| object["metadata"]["name"].is_string());
+    let rows: Vec<Value> = named.map(|object| row(resource, object, call)).collect();
     let metadata = match objects {
         // A watch event's table carries its object's revision.
         [only] if metadata.get("resourceVersion").is_none() => {

@@ -186,3 +186,20 @@ fn elements_of_keyed_lists_are_owned_one_by_one() {
         .collect();
     assert_eq!(names, ["c", "b"]);
 }
+
+#[test]
+fn a_quantity_is_the_same_as_number_and_as_text() {
+    let mut place = Place::new("Pod");
+    let pod = |cpu: Value| {
+        let resources = json!({ "limits": { "cpu": cpu } });
+        json!({ "spec": { "containers": [
+            { "name": "c", "image": "i:1", "resources": resources },
+        ] } })
+    };
+    let stored = place.apply("one", &pod(json!(1))).unwrap();
+    assert_eq!(
+        stored["spec"]["containers"][0]["resources"]["limits"]["cpu"],
+        "1"
+    );
+    place.apply("two", &pod(json!("1"))).unwrap();
+}

@@ -1,4 +1,5 @@
-//! The table of built-in resources. One row is all that a new kind needs to be served.
+//! The table of built-in resources. One row is all that a new kind needs to be served. Kinds that
+//! only a controller brings to life are here only when the embedded plane has that controller.
 
 use std::sync::Arc;
 
@@ -84,10 +85,6 @@ const TABLE: &[Row] = &[
         .short(&["ns"])
         .cluster()
         .status(),
-    row("", "ResourceQuota", "resourcequotas")
-        .short(&["quota"])
-        .status(),
-    row("", "LimitRange", "limitranges").short(&["limits"]),
     row("apps", "StatefulSet", "statefulsets")
         .short(&["sts"])
         .in_all()
@@ -103,12 +100,7 @@ const TABLE: &[Row] = &[
         .in_all()
         .status()
         .scale(),
-    row("apps", "DaemonSet", "daemonsets")
-        .short(&["ds"])
-        .in_all()
-        .status(),
     row("apps", "ControllerRevision", "controllerrevisions"),
-    row("batch", "Job", "jobs").in_all().status(),
     row("policy", "PodDisruptionBudget", "poddisruptionbudgets")
         .short(&["pdb"])
         .status(),

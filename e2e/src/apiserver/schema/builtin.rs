@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use k8s_openapi::api::apps::v1 as apps;
-use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
@@ -40,9 +39,7 @@ static DOCUMENTS: LazyLock<Documents> = LazyLock::new(|| {
     add::<apps::StatefulSet>(&mut all, "apps");
     add::<apps::Deployment>(&mut all, "apps");
     add::<apps::ReplicaSet>(&mut all, "apps");
-    add::<apps::DaemonSet>(&mut all, "apps");
     add::<apps::ControllerRevision>(&mut all, "apps");
-    add::<batch::Job>(&mut all, "batch");
     add::<policy::PodDisruptionBudget>(&mut all, "policy");
     add::<coordination::Lease>(&mut all, "coordination.k8s.io");
     add::<discovery::EndpointSlice>(&mut all, "discovery.k8s.io");
@@ -69,8 +66,6 @@ fn add_core(all: &mut Documents) {
     add::<core::PersistentVolume>(all, "");
     add::<core::Node>(all, "");
     add::<core::Namespace>(all, "");
-    add::<core::ResourceQuota>(all, "");
-    add::<core::LimitRange>(all, "");
 }
 
 static SCHEMAS: LazyLock<HashMap<(&'static str, String), Arc<Schema>>> = LazyLock::new(|| {

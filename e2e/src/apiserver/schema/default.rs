@@ -1,5 +1,4 @@
 //! Fills in defaults, from the outside in: a default object is completed by its own defaults.
-//! Quantities written as numbers become the texts that typed clients expect.
 
 use serde_json::Value;
 
@@ -27,7 +26,6 @@ pub fn fill(schema: &Schema, value: &mut Value) {
                 fill(inner, item);
             }
         }
-        Value::Number(number) if schema.quantity => *value = Value::String(number.to_string()),
         _ => {}
     }
 }

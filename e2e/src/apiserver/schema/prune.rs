@@ -1,4 +1,4 @@
-//! Removes what a schema does not know, and nulls that mean "not given".
+//! Removes what a schema does not know, and brings what is left into the one form that is stored.
 
 use serde_json::Value;
 
@@ -39,9 +39,10 @@ fn prune_at(schema: &Schema, value: &mut Value, path: &str, unknown: &mut Vec<St
     }
 }
 
-/// Go clients write `null` for what they leave out. In built-in kinds that is always the same as
-/// an absent field; in custom ones only where a default waits, and in `metadata`.
-pub fn drop_nulls(schema: &Schema, value: &mut Value, everywhere: bool) {
+/// Quantities written as numbers become the texts that typed clients expect, and nulls that mean
+/// nothing go. Go clients write `null` for what they leave out: in built-in kinds that is always
+/// the same as an absent field, in custom ones only where a default waits and in `metadata`.
+pub fn normalize(schema: &Schema, value: &mut Value, everywhere: bool) {
     match value {
         Value::Object(map) => {
             map.retain(|name, field| {
@@ -51,16 +52,17 @@ pub fn drop_nulls(schema: &Schema, value: &mut Value, everywhere: bool) {
             });
             for (name, field) in map {
                 if let Some(inner) = schema.field(name) {
-                    drop_nulls(inner, field, everywhere || name == "metadata");
+                    normalize(inner, field, everywhere || name == "metadata");
                 }
             }
         }
         Value::Array(list) => {
             let Some(inner) = &schema.items else { return };
             for item in list {
-                drop_nulls(inner, item, everywhere);
+                normalize(inner, item, everywhere);
             }
         }
+        Value::Number(number) if schema.quantity => *value = Value::String(number.to_string()),
         _ => {}
     }
 }

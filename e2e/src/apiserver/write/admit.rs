@@ -22,7 +22,7 @@ pub fn admit(
         ("", "Namespace") => kinds::namespace(old, new),
         ("", "Secret") => kinds::secret(old, new, &mut causes),
         ("", "ConfigMap") => kinds::immutable_data(old, new, &mut causes),
-        ("", "Pod") => kinds::pod(old, new),
+        ("", "Pod") => kinds::pod(old, new, &mut causes),
         ("", "Service") => service::admit(objects, old, new, &mut causes),
         ("", "PersistentVolumeClaim") => kinds::claim(old, new, &mut causes),
         ("apps", "StatefulSet") => kinds::stateful_set(old, new, &mut causes),

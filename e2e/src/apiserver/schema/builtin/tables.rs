@@ -35,7 +35,6 @@ pub const LIST_KEYS: &[(&str, &str, &[&str], &str)] = &[
     ("StatefulSetStatus", "conditions", &["type"], "type"),
     ("DeploymentStatus", "conditions", &["type"], "type"),
     ("ReplicaSetStatus", "conditions", &["type"], "type"),
-    ("DaemonSetStatus", "conditions", &["type"], "type"),
     (
         "PersistentVolumeClaimStatus",
         "conditions",

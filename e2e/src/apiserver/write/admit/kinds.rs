@@ -58,7 +58,35 @@ pub fn immutable_data(old: Option<&Value>, new: &Value, causes: &mut Vec<Cause>)
     }
 }
 
-pub fn pod(old: Option<&Value>, new: &mut Value) {
+/// All but these fields of a pod's spec are fixed; besides them, images may change.
+const POD_MUTABLE: [&str; 5] = [
+    "activeDeadlineSeconds",
+    "terminationGracePeriodSeconds",
+    "tolerations",
+    "schedulingGates",
+    "ephemeralContainers",
+];
+
+/// The part of a pod's spec that an update must leave alone.
+fn fixed_part(pod: &Value, was_bound: bool) -> Value {
+    let mut spec = pod["spec"].clone();
+    if let Some(map) = spec.as_object_mut() {
+        map.retain(|field, _| !POD_MUTABLE.contains(&field.as_str()));
+        if !was_bound {
+            map.remove("nodeName");
+        }
+    }
+    for list in ["/containers", "/initContainers"] {
+        for container in items_mut(&mut spec, list) {
+            container["image"] = Value::Null;
+            // Follows the image's tag when it was not given.
+            container["imagePullPolicy"] = Value::Null;
+        }
+    }
+    spec
+}
+
+pub fn pod(old: Option<&Value>, new: &mut Value, causes: &mut Vec<Cause>) {
     new.pointer_mut("/spec").into_iter().for_each(pod_spec);
     if old.is_none() {
         default(new, "status.phase", json!("Pending"));
@@ -66,6 +94,21 @@ pub fn pod(old: Option<&Value>, new: &mut Value) {
     }
     default(new, "spec.serviceAccountName", json!("default"));
     default(new, "spec.enableServiceLinks", json!(true));
+    let Some(old) = old else { return };
+    let was_bound = old["spec"]["nodeName"]
+        .as_str()
+        .is_some_and(|node| !node.is_empty());
+    if fixed_part(old, was_bound) != fixed_part(new, was_bound) {
+        causes.push(Cause::new(
+            "FieldValueForbidden",
+            "spec",
+            "Forbidden: pod updates may not change fields other than \
+             `spec.containers[*].image`,`spec.initContainers[*].image`,\
+             `spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
+             tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was \
+             previously negative)",
+        ));
+    }
 }
 
 fn qos_class(spec: &Value) -> &'static str {
