@@ -107,7 +107,8 @@ pub struct MemberView {
     pub silent_ms: u64,
     /// How long this process has been answering without a break.
     pub connected_ms: u64,
-    /// Since it last said that it is a primary with a valid lease, or since its role or epoch began.
+    /// Since it last said that it is a primary with a valid lease, or since its role or epoch
+    /// began.
     pub not_serving_ms: u64,
     /// How long it has said, without a break, that it is a primary.
     pub serving_ms: u64,

@@ -155,7 +155,7 @@ fn promote(
         let because = format!("the primary of {} may serve for {ms} ms more", shard.name);
         return Step::Wait(Reason::WaitingForLease.because(because), ms);
     }
-    let best = contenders(topology, &voters, needed)
+    let best = contenders(topology, shard, &voters, needed)
         .into_iter()
         .max_by_key(|voter| rank(shard, desired, observed, voter));
     match best {
@@ -267,28 +267,37 @@ fn lease_left(
     left.filter(|&ms| ms > 0)
 }
 
-/// Who may win. Members that have been up all the time are enough when a promotion needs no more:
-/// then a primary that was killed comes back as a replica, however fast. Not in `Eventual`, where
-/// only its own log may hold what it acknowledged.
+/// Who may win. A primary that was killed comes back as a replica, however fast, when a promotion
+/// needs no more than the others. Not in `Eventual`, where only its own log may hold what it
+/// acknowledged.
 fn contenders<'a, 'b>(
     topology: &Topology,
+    shard: &Shard,
     voters: &'b [Promiser<'a>],
     needed: usize,
 ) -> Vec<&'b Promiser<'a>> {
-    let up = |voter: &&Promiser| voter.view.connected_ms >= UP_MS;
-    let steady: Vec<_> = voters.iter().filter(up).collect();
-    let able = |voter: &&Promiser| voter.member.standing == Standing::Voter && voter.status.clean;
+    let is_primary = |voter: &&Promiser| shard.primary.as_ref() == Some(&voter.member.name);
+    let able = |voter: &&Promiser| voter.member.standing == Standing::Voter;
+    let up_ms = voters
+        .iter()
+        .find(is_primary)
+        .map_or(UP_MS, |voter| voter.view.connected_ms);
+    let others: Vec<&Promiser> = voters.iter().filter(|voter| !is_primary(voter)).collect();
+    let older = |voter: &&Promiser| voter.status.clean && voter.view.connected_ms > up_ms;
     let enough = topology.consistency == Consistency::Quorum
-        && steady.len() >= needed
-        && steady.iter().any(able);
+        && up_ms < UP_MS
+        && others.len() >= needed
+        && others
+            .iter()
+            .copied()
+            .filter(able)
+            .any(|voter| older(&voter));
     let all = if enough {
-        steady
+        others
     } else {
         voters.iter().collect()
     };
-    all.into_iter()
-        .filter(|voter| voter.member.standing == Standing::Voter)
-        .collect()
+    all.into_iter().filter(able).collect()
 }
 
 /// A member that answers for less has just been started.
