@@ -1,4 +1,5 @@
 //! The custom resource definition: the committed YAML, and what its rules refuse.
+#![allow(clippy::unwrap_used)] // A test's functions beside its tests.
 
 use kube::core::cel::Validator;
 use kv_operator::crd::{definition, definition_yaml};

@@ -1,4 +1,5 @@
 //! The objects of a cluster, whole, as golden files.
+#![allow(clippy::unwrap_used)] // A test's functions beside its tests.
 
 use kv_operator::crd::{KVCluster, KVClusterSpec, Settings};
 use kv_operator::desire::Desired;

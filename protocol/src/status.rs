@@ -102,6 +102,10 @@ pub struct MemberStatus {
     pub held_offset: u64,
     /// What the write quorum holds; at the primary.
     pub committed_offset: u64,
+    /// End of the record that opened the current epoch; at the primary. Only what reaches it has been
+    /// committed in this epoch.
+    #[serde(default)]
+    pub epoch_offset: u64,
     /// The member has not forgotten anything it ever acknowledged.
     pub clean: bool,
     /// Milliseconds since this member last confirmed a primary's lease; `None` when it never did

@@ -29,6 +29,7 @@ impl State {
             position: self.log.position(),
             held_offset: self.log.held(),
             committed_offset: self.quorum.committed(),
+            epoch_offset: if primary { self.quorum.opened() } else { 0 },
             clean: self.meta.clean,
             confirmed_ms_ago: self.confirmed_ms.map(|at| now_ms.saturating_sub(at)),
             lease_valid: primary && self.lease_end_ms > now_ms,

@@ -92,6 +92,11 @@ impl Quorum {
         self.committed
     }
 
+    /// End of the record that opened the epoch.
+    pub fn opened(&self) -> u64 {
+        self.opened
+    }
+
     /// The primary says what is committed; at a replica.
     pub fn learn(&mut self, committed: u64) {
         self.committed = self.committed.max(committed);

@@ -106,7 +106,10 @@ fn pass(
     // A joining member must itself hold all that is acknowledged, or its vote would be worth
     // nothing.
     let held = after.is_write_held(holds) && (!joining || holds(&member.name));
-    if primary.topology_version < topology.version || !held {
+    // Before it has committed something of its own epoch, a primary does not know what its
+    // predecessors acknowledged.
+    let knows = primary.epoch_offset > 0 && primary.committed_offset >= primary.epoch_offset;
+    if primary.topology_version < topology.version || !held || !knows {
         return None;
     }
     let (shard, name) = name();

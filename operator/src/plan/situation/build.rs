@@ -185,6 +185,7 @@ fn status(shard: &Shard, member: &Member, version: u64) -> MemberStatus {
         },
         held_offset: 1000,
         committed_offset: if leads { 1000 } else { 0 },
+        epoch_offset: if leads { 500 } else { 0 },
         clean: true,
         confirmed_ms_ago: (!leads).then_some(20),
         lease_valid: leads,
