@@ -29,11 +29,11 @@ pub enum Concern {
 /// What is wrong with the primary of a shard, if anything.
 pub fn concern_of(shard: &Shard, observed: &Observed, detection_ms: u64) -> Option<Concern> {
     let primary = shard.primary_member()?;
+    // Also one that does not vote: it cannot follow this epoch any more.
     let fenced = |member: &Member| {
-        member.standing.is_electable()
-            && observed
-                .known(member)
-                .is_some_and(|s| s.promised_epoch > shard.epoch)
+        observed
+            .known(member)
+            .is_some_and(|status| status.promised_epoch > shard.epoch)
     };
     if shard.members.iter().any(fenced) {
         return Some(Concern::Fenced);

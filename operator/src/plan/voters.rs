@@ -46,7 +46,7 @@ fn change(
         .iter()
         .find(|member| matches!(member.standing, Standing::Joining | Standing::Leaving));
     if let Some(member) = passing {
-        return pass(topology, shard, member, observed);
+        return pass(topology, shard, member, desired, observed);
     }
     let replicas = || {
         let primary = shard.primary.as_ref();
@@ -76,6 +76,7 @@ fn pass(
     topology: &Topology,
     shard: &Shard,
     member: &Member,
+    desired: &Desired,
     observed: &Observed,
 ) -> Option<(Member, Option<News>)> {
     let joining = member.standing == Standing::Joining;
@@ -86,6 +87,9 @@ fn pass(
     let name = || (shard.name.clone(), member.name.clone());
     if joining && is_lost(shard, member, observed).is_some() {
         return Some((with_volume(standing(Standing::Learner), observed), None));
+    }
+    if !joining && should_stay(shard, member, desired, observed) {
+        return Some((standing(Standing::Voter), None));
     }
     let next = if joining {
         Standing::Voter
@@ -126,6 +130,19 @@ fn pass(
         }
     };
     Some((standing(next), Some(news)))
+}
+
+/// A leaving member is needed after all: the spec asks for it again, or another voter has forgotten
+/// what this one holds. It counts for promises still, so it may be a voter again at once.
+fn should_stay(shard: &Shard, member: &Member, desired: &Desired, observed: &Observed) -> bool {
+    let forgot = |other: &Member| {
+        other.standing == Standing::Voter
+            && (observed.is_forgetful(other)
+                || observed.known(other).is_some_and(|status| !status.clean))
+    };
+    let wanted = desired.wants_member(&shard.name, &member.name);
+    let sound = observed.known(member).is_some_and(|status| status.clean);
+    sound && (wanted || shard.members.iter().any(forgot))
 }
 
 /// A voter that is lost, and may be taken off.
