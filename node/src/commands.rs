@@ -10,11 +10,13 @@ mod command;
 mod config;
 mod connection;
 mod expire;
+mod extended;
 mod glob;
 mod info;
 mod keys;
 mod lcs;
 mod numbers;
+mod object;
 mod scan;
 mod server;
 mod set;
@@ -53,9 +55,13 @@ pub mod flag {
     pub const IN_MULTI_AT_ONCE: u32 = 1 << 13;
     /// For `COMMAND`: the command may be dangerous in wrong hands.
     pub const DANGEROUS: u32 = 1 << 14;
+    /// For `COMMAND`: Redis runs it while a script is busy.
+    pub const ALLOW_BUSY: u32 = 1 << 15;
+    /// For `COMMAND`: not in the slow log itself; what it runs is.
+    pub const SKIP_SLOWLOG: u32 = 1 << 16;
 
     /// Names in `COMMAND INFO`.
-    pub const NAMES: [(u32, &str); 11] = [
+    pub const NAMES: [(u32, &str); 13] = [
         (WRITE, "write"),
         (READ, "readonly"),
         (DENY_OOM, "denyoom"),
@@ -67,6 +73,8 @@ pub mod flag {
         (NO_AUTH, "no_auth"),
         (NO_MULTI, "no_multi"),
         (BLOCKING, "blocking"),
+        (ALLOW_BUSY, "allow_busy"),
+        (SKIP_SLOWLOG, "skip_slowlog"),
     ];
 }
 
@@ -117,6 +125,13 @@ pub struct Command {
     pub flags: u32,
     /// First key, last key (negative: from the end), step; all 0 without keys.
     pub key_range: (i32, i32, i32),
+    /// What happens to the keys, in the words of key specifications: access, then kinds. With `|`
+    /// between them, of one key each. Empty: as usual for what reads or writes.
+    pub key_flags: &'static str,
+    /// For `COMMAND INFO`: how clients may spread the command over shards, and what its reply is like.
+    pub tips: &'static [&'static str],
+    /// The ACL category, where it is not the group's.
+    pub category: Option<&'static str>,
     /// The subcommands of a container.
     pub subcommands: &'static [Command],
     pub run: fn(&mut Context, &[&[u8]]),
@@ -141,6 +156,9 @@ pub const fn command(
         summary,
         flags: 0,
         key_range: (0, 0, 0),
+        key_flags: "",
+        tips: &[],
+        category: None,
         subcommands: &[],
         run,
         index: 0,
@@ -166,6 +184,21 @@ impl Command {
 
     pub const fn one_key(self) -> Self {
         self.key_range(1, 1, 1)
+    }
+
+    pub const fn key_flags(mut self, flags: &'static str) -> Self {
+        self.key_flags = flags;
+        self
+    }
+
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+
+    pub const fn category(mut self, name: &'static str) -> Self {
+        self.category = Some(name);
+        self
     }
 
     pub const fn subcommands(mut self, subcommands: &'static [Command]) -> Self {
@@ -208,7 +241,12 @@ impl Command {
 
     /// `@category` names.
     pub fn categories(&self) -> Vec<&'static str> {
-        let mut categories: Vec<&'static str> = self.group.category().into_iter().collect();
+        // A container does nothing by itself.
+        if !self.subcommands.is_empty() && self.flags == 0 {
+            return vec!["slow"];
+        }
+        let own = self.category.or(self.group.category());
+        let mut categories: Vec<&'static str> = own.into_iter().collect();
         let implied = [
             (flag::WRITE, "write"),
             (flag::READ, "read"),
@@ -217,9 +255,28 @@ impl Command {
             (flag::BLOCKING, "blocking"),
         ];
         let held = implied.iter().filter(|(flags, _)| self.flags & flags != 0);
-        categories.extend(held.map(|(_, name)| *name));
+        categories.extend(
+            held.map(|(_, name)| *name)
+                .filter(|name| Some(*name) != own),
+        );
         categories.push(if self.has(flag::FAST) { "fast" } else { "slow" });
         categories
+    }
+}
+
+/// `HELP` of a container: its subcommands with their summaries.
+fn help(context: &mut Context, arguments: &[&[u8]]) {
+    let container = CommandTable.by_name(&arguments[..1]);
+    let (name, rows) = container.map_or(("", &[][..]), |row| (row.name, row.subcommands));
+    context.reply.array(1 + 2 * rows.len());
+    let name = name.to_ascii_uppercase();
+    context.reply.simple(&format!(
+        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    ));
+    for row in rows {
+        let (_, sub) = row.name.split_once('|').unwrap_or_default();
+        context.reply.simple(&sub.to_ascii_uppercase());
+        context.reply.simple(&format!("    {}", row.summary));
     }
 }
 
@@ -232,6 +289,7 @@ const FAMILIES: &[&[Command]] = &[
     numbers::COMMANDS,
     lcs::COMMANDS,
     keys::COMMANDS,
+    object::COMMANDS,
     scan::COMMANDS,
     expire::COMMANDS,
     transactions::COMMANDS,

@@ -6,8 +6,11 @@
 //! an [`Outcome`].
 
 pub mod config;
+#[cfg(test)]
+mod conformance_tests;
 pub mod context;
 pub mod effects;
+pub mod rates;
 mod replay;
 pub mod session;
 pub mod stats;
@@ -29,6 +32,7 @@ use protocol::resp::ReplyWriter;
 use protocol::slots::SlotSet;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
+use rates::Rates;
 use session::{Session, SessionId, Sessions};
 use stats::Stats;
 use std::collections::BTreeMap;
@@ -74,6 +78,7 @@ pub struct Engine {
     pub config: Config,
     pub effects: Effects,
     pub stats: Stats,
+    pub rates: Rates,
     pub sessions: Sessions,
     pub view: View,
     pub commands: CommandTable,
@@ -100,6 +105,7 @@ impl Engine {
             config,
             effects: Effects::default(),
             stats: Stats::default(),
+            rates: Rates::default(),
             sessions: Sessions::default(),
             view: View::default(),
             commands: CommandTable,
@@ -142,6 +148,12 @@ impl Engine {
         self.imports.clear();
         self.exports.clear();
         self.effects.clear();
+    }
+
+    /// Notes how fast commands come and how much memory is used; to be called many times a second.
+    pub fn observe(&mut self, now_ms: u64) {
+        self.rates.observe(&self.stats, now_ms);
+        self.stats.used_bytes_peak = self.stats.used_bytes_peak.max(self.used_bytes());
     }
 
     pub fn random(&mut self) -> u64 {
@@ -187,7 +199,7 @@ impl Engine {
         };
         let Some(command) = self.commands.find(arguments) else {
             session.fail_transaction();
-            reply.error(&unknown_command(self.commands, name, &arguments[1..]));
+            reply.error_bytes(&unknown_command(self.commands, name, &arguments[1..]));
             return Outcome::Replied;
         };
         session.last_command = command.name;
@@ -196,9 +208,17 @@ impl Engine {
             if refusal == Refusal::Frozen {
                 return Outcome::Frozen;
             }
-            session.fail_transaction();
-            self.stats.rejected_calls += 1;
-            reply.error(&refusal.to_string());
+            self.stats.count_rejected(command.index);
+            if command.name == "exec" {
+                let session_id = session.id;
+                session.transaction = None;
+                self.watched.forget(session_id, &session.watching);
+                session.watching.clear();
+                reply.error(&refusal.as_abort());
+            } else {
+                session.fail_transaction();
+                reply.error(&refusal.to_string());
+            }
             return Outcome::Replied;
         }
         if session.queues(command) {
@@ -219,9 +239,14 @@ impl Engine {
         reply: ReplyWriter,
     ) -> Outcome {
         self.stats.count_call(command.index);
+        let start = reply.position();
         let mut context = Context::new(self, session, command, now_ms, reply);
         (command.run)(&mut context, arguments);
-        context.outcome
+        let (outcome, failed) = (context.outcome, context.reply.is_error_at(start));
+        if failed {
+            self.stats.count_failed(command.index);
+        }
+        outcome
     }
 
     /// Everything that may stand against running a command, in Redis' order.
@@ -237,6 +262,9 @@ impl Engine {
         }
         if !session.authenticated && !command.has(flag::NO_AUTH) {
             return Err(Refusal::NoAuth);
+        }
+        if session.transaction.is_some() && command.has(flag::NO_MULTI) {
+            return Err(Refusal::NotInTransaction);
         }
         if command.has(flag::SYSTEM) && !session.system {
             return Err(Refusal::NoPermission(command.full_name()));
@@ -366,26 +394,45 @@ impl Engine {
 /// Most keys evicted before one command; the rest follows with the next one and in the background.
 const EVICTIONS_PER_COMMAND_MAX: usize = 128;
 
-fn unknown_command(commands: CommandTable, name: &[u8], rest: &[&[u8]]) -> String {
-    let quoted = |bytes: &[u8], max: usize| {
-        String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned()
+/// Longest part of an unknown command that its error quotes.
+const QUOTED_BYTES_MAX: usize = 128;
+
+fn unknown_command(commands: CommandTable, name: &[u8], rest: &[&[u8]]) -> Vec<u8> {
+    // Like C, a quotation ends at a NUL.
+    let quoted = |bytes: &[u8], max: usize| -> Vec<u8> {
+        let text = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+        text[..text.len().min(max)].to_vec()
     };
+    let name_shown = quoted(name, QUOTED_BYTES_MAX);
     if commands.has_subcommands(name) {
-        let sub = rest.first().map(|sub| quoted(sub, 128)).unwrap_or_default();
-        let name = quoted(name, 128).to_ascii_uppercase();
-        return format!("ERR unknown subcommand '{sub}'. Try {name} HELP.");
+        let sub = rest
+            .first()
+            .map(|sub| quoted(sub, QUOTED_BYTES_MAX))
+            .unwrap_or_default();
+        let upper = name_shown.to_ascii_uppercase();
+        return [
+            &b"ERR unknown subcommand '"[..],
+            &sub,
+            b"'. Try ",
+            &upper,
+            b" HELP.",
+        ]
+        .concat();
     }
-    let mut text = format!(
-        "ERR unknown command '{}', with args beginning with: ",
-        quoted(name, 128)
-    );
+    let mut list = Vec::new();
     for argument in rest {
-        if text.len() >= 128 + 60 {
+        if list.len() >= QUOTED_BYTES_MAX {
             break;
         }
-        text.push('\'');
-        text += &quoted(argument, 128);
-        text += "' ";
+        let argument = quoted(argument, QUOTED_BYTES_MAX - list.len());
+        list.extend([b"'", &argument[..], b"' "].concat());
     }
-    text
+    let begin = b"ERR unknown command '";
+    [
+        &begin[..],
+        &name_shown,
+        b"', with args beginning with: ",
+        &list,
+    ]
+    .concat()
 }

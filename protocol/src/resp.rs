@@ -15,8 +15,11 @@ pub use request::{RequestError, RequestLimits, RequestReader, write_request};
 /// Longest inline request, and longest header line (Redis: `PROTO_INLINE_MAX_SIZE`), in bytes.
 pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Most arguments of one request (Redis: 1024 * 1024).
-pub const ARGUMENTS_MAX: i64 = 1024 * 1024;
+/// Most arguments of one request (Redis: `INT_MAX`).
+pub const ARGUMENTS_MAX: i64 = i32::MAX as i64;
+
+/// Longest request in bytes (Redis: `client-query-buffer-limit`).
+pub const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 /// Default longest bulk string (Redis: `proto-max-bulk-len`), in bytes.
 pub const BULK_BYTES_MAX: usize = 512 * 1024 * 1024;

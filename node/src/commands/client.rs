@@ -2,8 +2,8 @@
 
 use super::Group::Connection;
 use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
-use super::{Command, command};
-use crate::execute::context::{NOT_INTEGER, SYNTAX};
+use super::{Command, command, help};
+use crate::execute::context::{Failure, SYNTAX};
 use crate::execute::session::{ReplyMode, Session, SessionId};
 use crate::execute::{Context, Outcome};
 use protocol::resp::parse_i64;
@@ -19,7 +19,7 @@ pub const COMMANDS: &[Command] = &[command(
     "A container for client connection commands.",
     |_, _| {},
 )
-.flags(USUAL)
+.flags(0)
 .subcommands(&[
     command(
         "client|id",
@@ -44,6 +44,7 @@ pub const COMMANDS: &[Command] = &[command(
             context.reply.verbatim("txt", line.as_bytes());
         },
     )
+    .tips(&["nondeterministic_output"])
     .flags(USUAL),
     command(
         "client|setname",
@@ -71,6 +72,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Lists open connections.",
         list,
     )
+    .tips(&["nondeterministic_output"])
     .flags(USUAL | ADMIN | DANGEROUS),
     command(
         "client|kill",
@@ -108,6 +110,16 @@ pub const COMMANDS: &[Command] = &[command(
         reply,
     )
     .flags(USUAL),
+    command(
+        "client|help",
+        2,
+        Connection,
+        "5.0.0",
+        "Lists the subcommands.",
+        help,
+    )
+    .flags(LOADING | STALE)
+    .category("connection"),
 ])];
 
 pub const INVALID_NAME: &str =
@@ -140,10 +152,8 @@ fn set_info(context: &mut Context, arguments: &[&[u8]]) {
         b"lib-name" => "lib-name",
         b"lib-ver" => "lib-ver",
         _ => {
-            let given = String::from_utf8_lossy(arguments[2]);
-            return context
-                .reply
-                .error(&format!("ERR Unrecognized option '{given}'"));
+            let failure = Failure::quoting("ERR Unrecognized option '", arguments[2], "'");
+            return context.answer(Err(failure));
         }
     };
     if !is_valid_name(value) {
@@ -193,11 +203,6 @@ struct Filter {
 
 impl Filter {
     fn matches(&self, session: &Session, role: Role) -> bool {
-        let user = if session.system {
-            protocol::admin::SYSTEM_USER
-        } else {
-            "default"
-        };
         let same =
             |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|want| want == is);
         // Replica streams are no sessions, so every session is a normal one.
@@ -210,20 +215,17 @@ impl Filter {
             .is_none_or(|ids| ids.contains(&session.id))
             && same(&self.address, &session.address)
             && same(&self.local_address, &session.local_address)
-            && same(&self.user, user)
+            && same(&self.user, session.user)
             && kind_fits
     }
 }
 
 const TYPES: [&str; 5] = ["normal", "master", "slave", "replica", "pubsub"];
 
-fn parse_kind(word: &[u8]) -> Result<String, String> {
+fn parse_kind(word: &[u8]) -> Result<String, Failure> {
     let kind = String::from_utf8_lossy(word).to_ascii_lowercase();
     if !TYPES.contains(&kind.as_str()) {
-        return Err(format!(
-            "ERR Unknown client type '{}'",
-            String::from_utf8_lossy(word)
-        ));
+        return Err(Failure::quoting("ERR Unknown client type '", word, "'"));
     }
     Ok(kind)
 }
@@ -234,15 +236,14 @@ fn list(context: &mut Context, arguments: &[&[u8]]) {
         [] => {}
         [word, kind] if word.eq_ignore_ascii_case(b"type") => match parse_kind(kind) {
             Ok(kind) => filter.kind = Some(kind),
-            Err(error) => return context.reply.error(&error),
+            Err(failure) => return context.answer(Err(failure)),
         },
         [word, ids @ ..] if word.eq_ignore_ascii_case(b"id") && !ids.is_empty() => {
             let ids: Option<Vec<u64>> = ids
                 .iter()
                 .map(|id| {
-                    parse_i64(id)
-                        .and_then(|id| u64::try_from(id).ok())
-                        .filter(|&id| id > 0)
+                    // Ids of nobody are no error.
+                    parse_i64(id).map(|id| u64::try_from(id).unwrap_or(0))
                 })
                 .collect();
             let Some(ids) = ids else {
@@ -278,7 +279,7 @@ fn kill(context: &mut Context, arguments: &[&[u8]]) {
     };
     let filter = match filter {
         Ok(filter) => filter,
-        Err(error) => return context.reply.error(&error),
+        Err(failure) => return context.answer(Err(failure)),
     };
     let role = context.engine.view.role;
     let matching =
@@ -303,20 +304,20 @@ fn kill(context: &mut Context, arguments: &[&[u8]]) {
     }
 }
 
-fn parse_kill(options: &[&[u8]]) -> Result<Filter, String> {
+fn parse_kill(options: &[&[u8]]) -> Result<Filter, Failure> {
     let mut filter = Filter {
         spare_myself: true,
         ..Filter::default()
     };
-    if !options.len().is_multiple_of(2) {
-        return Err(SYNTAX.to_owned());
-    }
     for pair in options.chunks(2) {
+        if pair.len() < 2 {
+            return Err(SYNTAX.into());
+        }
         let text = String::from_utf8_lossy(pair[1]).into_owned();
         match pair[0].to_ascii_lowercase().as_slice() {
             b"id" => {
-                let id = parse_i64(pair[1]).ok_or(NOT_INTEGER)?;
-                let id = u64::try_from(id).ok().filter(|&id| id > 0);
+                let id = parse_i64(pair[1]).and_then(|id| u64::try_from(id).ok());
+                let id = id.filter(|&id| id > 0);
                 filter.ids = Some(vec![id.ok_or("ERR client-id should be greater than 0")?]);
             }
             b"type" => filter.kind = Some(parse_kind(pair[1])?),
@@ -325,13 +326,13 @@ fn parse_kill(options: &[&[u8]]) -> Result<Filter, String> {
             b"user" if text == "default" || text == protocol::admin::SYSTEM_USER => {
                 filter.user = Some(text);
             }
-            b"user" => return Err(format!("ERR No such user '{text}'")),
+            b"user" => return Err(Failure::quoting("ERR No such user '", pair[1], "'")),
             b"skipme" => match text.to_ascii_lowercase().as_str() {
                 "yes" => filter.spare_myself = true,
                 "no" => filter.spare_myself = false,
-                _ => return Err(SYNTAX.to_owned()),
+                _ => return Err(SYNTAX.into()),
             },
-            _ => return Err(SYNTAX.to_owned()),
+            _ => return Err(SYNTAX.into()),
         }
     }
     Ok(filter)

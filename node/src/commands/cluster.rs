@@ -1,8 +1,8 @@
 //! CLUSTER: what cluster-aware clients ask of the topology.
 
 use super::Group::Cluster;
-use super::flag::{LOADING, STALE};
-use super::{Command, command, server::split_address};
+use super::flag::{ADMIN, DANGEROUS, LOADING, STALE};
+use super::{Command, command, help, server::split_address};
 use crate::execute::Context;
 use crate::execute::context::{Failure, integer};
 use crate::execute::view::ClusterView;
@@ -10,7 +10,7 @@ use crate::keyspace::Place;
 use protocol::slots::{SLOT_COUNT, slot_of};
 use protocol::topology::{Member, Shard};
 
-const USUAL: u32 = LOADING | STALE;
+const USUAL: u32 = STALE;
 
 pub const COMMANDS: &[Command] = &[command(
     "cluster",
@@ -20,7 +20,7 @@ pub const COMMANDS: &[Command] = &[command(
     "A container for cluster commands.",
     |_, _| {},
 )
-.flags(USUAL)
+.flags(0)
 .subcommands(&[
     command(
         "cluster|slots",
@@ -30,6 +30,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Maps slots to members.",
         slots,
     )
+    .tips(&["nondeterministic_output"])
     .flags(USUAL),
     command(
         "cluster|shards",
@@ -39,6 +40,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Maps slots to shards.",
         shards,
     )
+    .tips(&["nondeterministic_output"])
     .flags(USUAL),
     command(
         "cluster|nodes",
@@ -48,6 +50,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Lists the members.",
         nodes,
     )
+    .tips(&["nondeterministic_output"])
     .flags(USUAL),
     command(
         "cluster|info",
@@ -57,6 +60,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Describes the cluster's state.",
         info,
     )
+    .tips(&["nondeterministic_output"])
     .flags(USUAL),
     command(
         "cluster|myid",
@@ -64,11 +68,50 @@ pub const COMMANDS: &[Command] = &[command(
         Cluster,
         "3.0.0",
         "Returns the member's id.",
+        my_id,
+    )
+    .flags(USUAL),
+    command(
+        "cluster|myshardid",
+        2,
+        Cluster,
+        "7.2.0",
+        "Returns the id of the member's shard.",
+        my_shard_id,
+    )
+    .tips(&["nondeterministic_output"])
+    .flags(USUAL),
+    command(
+        "cluster|replicas",
+        3,
+        Cluster,
+        "5.0.0",
+        "Lists the replicas of a primary.",
+        replicas,
+    )
+    .tips(&["nondeterministic_output"])
+    .flags(STALE | ADMIN | DANGEROUS),
+    command(
+        "cluster|slaves",
+        3,
+        Cluster,
+        "3.0.0",
+        "Lists the replicas of a primary.",
+        replicas,
+    )
+    .tips(&["nondeterministic_output"])
+    .flags(STALE | ADMIN | DANGEROUS),
+    command(
+        "cluster|links",
+        2,
+        Cluster,
+        "7.0.0",
+        "Lists links between members: there is no cluster bus, so there are none.",
         |context, _| {
-            let id = context.engine.view.facts.member_id.clone();
-            context.reply.bulk(id.as_bytes());
+            with_view(context, |_, reply| reply.array(0));
         },
     )
+    .tips(&["nondeterministic_output"])
     .flags(USUAL),
     command(
         "cluster|keyslot",
@@ -77,7 +120,8 @@ pub const COMMANDS: &[Command] = &[command(
         "3.0.0",
         "Returns the slot of a key.",
         |context, arguments| {
-            context.reply.integer(i64::from(slot_of(arguments[2])));
+            let slot = i64::from(slot_of(arguments[2]));
+            with_view(context, |_, reply| reply.integer(slot));
         },
     )
     .flags(USUAL),
@@ -88,7 +132,7 @@ pub const COMMANDS: &[Command] = &[command(
         "3.0.0",
         "Counts the keys of a slot.",
         |context, arguments| {
-            let result = count_keys(context, arguments);
+            let result = in_cluster(context).and_then(|()| count_keys(context, arguments));
             context.answer(result);
         },
     )
@@ -100,11 +144,24 @@ pub const COMMANDS: &[Command] = &[command(
         "3.0.0",
         "Returns keys of a slot.",
         |context, arguments| {
-            let result = get_keys(context, arguments);
+            let result = in_cluster(context).and_then(|()| get_keys(context, arguments));
             context.answer(result);
         },
     )
+    .tips(&["nondeterministic_output"])
     .flags(USUAL),
+    command(
+        "cluster|help",
+        2,
+        Cluster,
+        "5.0.0",
+        "Lists the subcommands.",
+        |context, arguments| match in_cluster(context) {
+            Ok(()) => help(context, arguments),
+            Err(failure) => context.answer(Err(failure)),
+        },
+    )
+    .flags(LOADING | STALE),
 ])];
 
 /// The shards that own slots, with what clients are told of them.
@@ -134,6 +191,13 @@ fn listed(view: &ClusterView) -> Vec<Listed<'_>> {
     list
 }
 
+const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";
+
+fn in_cluster(context: &Context) -> Result<(), Failure> {
+    let here = context.engine.view.is_cluster();
+    here.then_some(()).ok_or(NO_CLUSTER.into())
+}
+
 /// Runs with the view, or answers that there is no cluster.
 fn with_view(
     context: &mut Context,
@@ -141,9 +205,7 @@ fn with_view(
 ) {
     match &context.engine.view.cluster {
         Some(view) => answer(view, &mut context.reply),
-        None => context
-            .reply
-            .error("ERR This instance has cluster support disabled"),
+        None => context.reply.error(NO_CLUSTER),
     }
 }
 
@@ -212,44 +274,99 @@ fn shards(context: &mut Context, _arguments: &[&[u8]]) {
     });
 }
 
+fn my_id(context: &mut Context, _arguments: &[&[u8]]) {
+    let id = context.engine.view.facts.member_id.clone();
+    with_view(context, |_, reply| reply.bulk(id.as_bytes()));
+}
+
+/// Forty hexadecimal digits that stand for the shard as long as it has its name.
+fn my_shard_id(context: &mut Context, _arguments: &[&[u8]]) {
+    with_view(context, |view, reply| {
+        let name = view.my_shard().map_or("", |shard| shard.name.as_str());
+        let part = |number: u8| {
+            format!(
+                "{:08x}",
+                crc32c::crc32c_append(u32::from(number), name.as_bytes())
+            )
+        };
+        let id: String = (0..5).map(part).collect();
+        reply.bulk(id.as_bytes());
+    });
+}
+
 fn nodes(context: &mut Context, _arguments: &[&[u8]]) {
     with_view(context, |view, reply| {
         let mut text = String::new();
         for entry in listed(view) {
-            let primary_id = entry
-                .shard
-                .primary_member()
-                .map_or("-", |member| member.id.as_str());
             for member in &entry.members {
-                let primary = entry.shard.primary.as_deref() == Some(&member.name);
-                let myself = if member.name == view.myself {
-                    "myself,"
-                } else {
-                    ""
-                };
-                let (role, master) = if primary {
-                    ("master", "-")
-                } else {
-                    ("slave", primary_id)
-                };
-                let (_, port) = split_address(&member.address);
-                let mut line = format!(
-                    "{} {}@{} {myself}{role} {master} 0 0 {} connected",
-                    member.id, member.address, port, entry.shard.epoch
-                );
-                for (start, end) in entry.ranges.iter().filter(|_| primary) {
-                    line.push(' ');
-                    line += &start.to_string();
-                    if start != end {
-                        line.push('-');
-                        line += &end.to_string();
-                    }
-                }
-                text += &line;
+                text += &node_line(view, &entry, member);
                 text.push('\n');
             }
         }
         reply.verbatim("txt", text.as_bytes());
+    });
+}
+
+/// A member's line of `CLUSTER NODES`.
+fn node_line(view: &ClusterView, entry: &Listed, member: &Member) -> String {
+    let is_primary = entry.shard.primary.as_deref() == Some(&member.name);
+    let myself = if member.name == view.myself {
+        "myself,"
+    } else {
+        ""
+    };
+    let primary = entry
+        .shard
+        .primary_member()
+        .map_or("-", |member| member.id.as_str());
+    let (role, master) = if is_primary {
+        ("master", "-")
+    } else {
+        ("slave", primary)
+    };
+    let (_, port) = split_address(&member.address);
+    let mut line = format!(
+        "{} {}@{} {myself}{role} {master} 0 0 {} connected",
+        member.id, member.address, port, entry.shard.epoch
+    );
+    for (start, end) in entry.ranges.iter().filter(|_| is_primary) {
+        line.push(' ');
+        line += &start.to_string();
+        if start != end {
+            line.push('-');
+            line += &end.to_string();
+        }
+    }
+    line
+}
+
+fn replicas(context: &mut Context, arguments: &[&[u8]]) {
+    with_view(context, |view, reply| {
+        let listed = listed(view);
+        let wanted = |member: &&Member| member.id.as_bytes() == arguments[2];
+        let found = listed
+            .iter()
+            .find(|entry| entry.members.iter().copied().any(|m| wanted(&m)));
+        let Some(entry) = found else {
+            let failure = Failure::quoting("ERR Unknown node ", arguments[2], "");
+            return reply.error_bytes(failure.text());
+        };
+        if !entry
+            .shard
+            .primary_member()
+            .is_some_and(|primary| wanted(&primary))
+        {
+            return reply.error("ERR The specified node is not a master");
+        }
+        let primary = entry.shard.primary.as_ref();
+        let replicas = entry
+            .members
+            .iter()
+            .filter(|member| Some(&member.name) != primary);
+        reply.array(replicas.clone().count());
+        for member in replicas {
+            reply.bulk(node_line(view, entry, member).as_bytes());
+        }
     });
 }
 
@@ -285,33 +402,29 @@ fn info(context: &mut Context, _arguments: &[&[u8]]) {
             "cluster_enabled:1\r\ncluster_state:{}\r\ncluster_slots_assigned:{assigned}\r\n\
              cluster_slots_ok:{assigned}\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:0\r\n\
              cluster_known_nodes:{members}\r\ncluster_size:{size}\r\ncluster_current_epoch:{epoch}\r\n\
-             cluster_my_epoch:{mine}\r\n",
+             cluster_my_epoch:{mine}\r\ncluster_stats_messages_sent:0\r\n\
+             cluster_stats_messages_received:0\r\ntotal_cluster_links_buffer_limit_exceeded:0\r\n",
             if up { "ok" } else { "fail" }
         );
         reply.verbatim("txt", text.as_bytes());
     });
 }
 
-fn slot_argument(argument: &[u8]) -> Result<u16, Failure> {
-    let slot = integer(argument)
-        .ok()
-        .and_then(|slot| u16::try_from(slot).ok());
-    slot.filter(|slot| *slot < SLOT_COUNT)
-        .ok_or("ERR Invalid slot".into())
-}
-
 fn count_keys(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
-    let slot = slot_argument(arguments[2])?;
-    context
-        .reply
-        .integer(context.engine.keyspace.slot_len(slot) as i64);
+    let slot = valid_slot(integer(arguments[2])?).ok_or("ERR Invalid slot")?;
+    let count = context.engine.keyspace.slot_len(slot);
+    context.reply.integer(count as i64);
     Ok(())
 }
 
+fn valid_slot(slot: i64) -> Option<u16> {
+    u16::try_from(slot).ok().filter(|slot| *slot < SLOT_COUNT)
+}
+
 fn get_keys(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
-    let slot = slot_argument(arguments[2])?;
-    let count =
-        usize::try_from(integer(arguments[3])?).map_err(|_| "ERR Invalid number of keys")?;
+    let (slot, count) = (integer(arguments[2])?, integer(arguments[3])?);
+    let valid = valid_slot(slot).zip(usize::try_from(count).ok());
+    let (slot, count) = valid.ok_or("ERR Invalid slot or number of keys")?;
     let mut found: Vec<Vec<u8>> = Vec::new();
     let mut place = Some(Place { slot, prefix: 0 });
     while let Some(at) = place.filter(|at| at.slot == slot && found.len() < count) {

@@ -2,7 +2,7 @@
 
 use super::Group::Server;
 use super::flag::{self, LOADING, STALE};
-use super::{Command, CommandTable, command, glob};
+use super::{Command, CommandTable, command, glob, help};
 use crate::execute::Context;
 use crate::execute::context::SYNTAX;
 use protocol::resp::ReplyWriter;
@@ -28,7 +28,9 @@ pub const COMMANDS: &[Command] = &[command(
         }
     },
 )
+.tips(&["nondeterministic_output_order"])
 .flags(USUAL)
+.category("connection")
 .subcommands(&[
     command(
         "command|count",
@@ -45,7 +47,8 @@ pub const COMMANDS: &[Command] = &[command(
             context.reply.integer(count as i64);
         },
     )
-    .flags(USUAL),
+    .flags(USUAL)
+    .category("connection"),
     command(
         "command|info",
         -2,
@@ -54,7 +57,9 @@ pub const COMMANDS: &[Command] = &[command(
         "Describes commands.",
         info,
     )
-    .flags(USUAL),
+    .tips(&["nondeterministic_output_order"])
+    .flags(USUAL)
+    .category("connection"),
     command(
         "command|docs",
         -2,
@@ -63,7 +68,9 @@ pub const COMMANDS: &[Command] = &[command(
         "Documents commands.",
         docs,
     )
-    .flags(USUAL),
+    .tips(&["nondeterministic_output_order"])
+    .flags(USUAL)
+    .category("connection"),
     command(
         "command|list",
         -2,
@@ -72,7 +79,9 @@ pub const COMMANDS: &[Command] = &[command(
         "Lists the names of commands.",
         list,
     )
-    .flags(USUAL),
+    .tips(&["nondeterministic_output_order"])
+    .flags(USUAL)
+    .category("connection"),
     command(
         "command|getkeys",
         -3,
@@ -81,7 +90,18 @@ pub const COMMANDS: &[Command] = &[command(
         "Finds the keys of a command.",
         get_keys,
     )
-    .flags(USUAL),
+    .flags(USUAL)
+    .category("connection"),
+    command(
+        "command|help",
+        2,
+        Server,
+        "5.0.0",
+        "Lists the subcommands.",
+        help,
+    )
+    .flags(LOADING | STALE)
+    .category("connection"),
 ])];
 
 fn named(name: &[u8]) -> Option<&'static Command> {
@@ -131,28 +151,49 @@ fn describe(reply: &mut ReplyWriter, row: &Command) {
     for name in &categories {
         reply.simple(&format!("@{name}"));
     }
-    reply.array(0);
+    reply.set(row.tips.len());
+    for tip in row.tips {
+        reply.bulk(tip.as_bytes());
+    }
     describe_keys(reply, row);
-    reply.array(row.subcommands.len());
+    reply.set(row.subcommands.len());
     row.subcommands.iter().for_each(|sub| describe(reply, sub));
 }
 
-/// Key specifications: all commands so far have one range of keys.
+/// Key specifications: one range of keys, or single keys that are used in different ways.
 fn describe_keys(reply: &mut ReplyWriter, row: &Command) {
     let (first, last, step) = row.key_range;
     if first == 0 {
-        return reply.array(0);
+        return reply.set(0);
     }
-    reply.array(1);
+    let usual = if row.has(flag::WRITE) {
+        "RW update"
+    } else {
+        "RO access"
+    };
+    let flags = if row.key_flags.is_empty() {
+        usual
+    } else {
+        row.key_flags
+    };
+    let specs: Vec<&str> = flags.split('|').collect();
+    reply.set(specs.len());
+    for (index, flags) in specs.iter().enumerate() {
+        let last = match last {
+            _ if specs.len() > 1 => 0,
+            last if last < 0 => last,
+            last => last - first,
+        };
+        describe_spec(reply, flags, first + index as i32, last, step);
+    }
+}
+
+/// One specification: keys from `first` on, `last` counted from there or, when negative, from the end.
+fn describe_spec(reply: &mut ReplyWriter, flags: &str, first: i32, last: i32, step: i32) {
     reply.map(3);
     reply.bulk(b"flags");
-    let flags = if row.has(flag::WRITE) {
-        ["RW", "UPDATE"]
-    } else {
-        ["RO", "ACCESS"]
-    };
-    reply.set(flags.len());
-    for name in &flags {
+    reply.set(flags.split(' ').count());
+    for name in flags.split(' ') {
         reply.simple(name);
     }
     reply.bulk(b"begin_search");
@@ -169,7 +210,6 @@ fn describe_keys(reply: &mut ReplyWriter, row: &Command) {
     reply.bulk(b"range");
     reply.bulk(b"spec");
     reply.map(3);
-    let last = if last < 0 { last } else { last - first };
     for (name, value) in [("lastkey", last), ("keystep", step), ("limit", 0)] {
         reply.bulk(name.as_bytes());
         reply.integer(i64::from(value));

@@ -2,10 +2,11 @@
 
 use super::Group::Server;
 use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
-use super::{Command, command, glob};
-use crate::execute::Context;
-use crate::execute::config::{OPTIONS, find};
+use super::{Command, command, glob, help};
+use crate::execute::config::{ConfigOption, OPTIONS, find};
+use crate::execute::context::{Failure, SYNTAX};
 use crate::execute::stats::Stats;
+use crate::execute::{Context, Engine};
 
 const USUAL: u32 = ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE;
 
@@ -17,7 +18,7 @@ pub const COMMANDS: &[Command] = &[command(
     "A container for server configuration commands.",
     |_, _| {},
 )
-.flags(USUAL)
+.flags(0)
 .subcommands(&[
     command(
         "config|get",
@@ -28,7 +29,32 @@ pub const COMMANDS: &[Command] = &[command(
         get,
     )
     .flags(USUAL),
-    command("config|set", -4, Server, "2.0.0", "Sets options.", set).flags(USUAL),
+    command(
+        "config|set",
+        -4,
+        Server,
+        "2.0.0",
+        "Sets options.",
+        |context, arguments| {
+            let result = set(context, arguments);
+            context.answer(result);
+        },
+    )
+    .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+    .flags(USUAL),
+    command(
+        "config|rewrite",
+        2,
+        Server,
+        "2.8.0",
+        "Would save the options to a file; there is none.",
+        |context, _| {
+            context
+                .reply
+                .error("ERR The server is running without a config file");
+        },
+    )
+    .flags(USUAL),
     command(
         "config|resetstat",
         2,
@@ -41,66 +67,88 @@ pub const COMMANDS: &[Command] = &[command(
         },
     )
     .flags(USUAL),
+    command(
+        "config|help",
+        2,
+        Server,
+        "5.0.0",
+        "Lists the subcommands.",
+        help,
+    )
+    .flags(LOADING | STALE),
 ])];
 
 fn get(context: &mut Context, arguments: &[&[u8]]) {
-    let patterns: Vec<Vec<u8>> = arguments[2..]
-        .iter()
-        .map(|p| p.to_ascii_lowercase())
-        .collect();
-    let wanted = |name: &str| {
-        patterns
-            .iter()
-            .any(|pattern| glob::matches(pattern, name.as_bytes()))
-    };
-    let facts = &context.engine.view.facts;
-    let cluster = context.engine.view.is_cluster();
-    let mut found = Vec::new();
-    for option in OPTIONS.iter().filter(|option| wanted(option.name)) {
-        let value = match option.name {
-            "cluster-enabled" => if cluster { "yes" } else { "no" }.to_owned(),
-            _ => (option.get)(&context.engine.config, facts),
-        };
-        found.push((option.name, value));
+    let mut found: Vec<(&[u8], &ConfigOption)> = Vec::new();
+    for pattern in &arguments[2..] {
+        // A name without wildcards is answered as it was written.
+        let literal = !pattern.iter().any(|byte| b"[*?".contains(byte));
+        let lower = pattern.to_ascii_lowercase();
+        for option in OPTIONS {
+            let name = option.name.as_bytes();
+            let fits = if literal {
+                lower == name
+            } else {
+                glob::matches(&lower, name)
+            };
+            if fits && !found.iter().any(|(_, other)| other.name == option.name) {
+                found.push((if literal { pattern } else { name }, option));
+            }
+        }
     }
     context.reply.map(found.len());
-    for (name, value) in found {
-        context.reply.bulk(name.as_bytes());
+    for (name, option) in found {
+        let value = context.engine.option(option);
+        context.reply.bulk(name);
         context.reply.bulk(value.as_bytes());
     }
 }
 
-/// All options are set, or none.
-fn set(context: &mut Context, arguments: &[&[u8]]) {
-    let pairs = &arguments[2..];
-    if !pairs.len().is_multiple_of(2) {
-        return context
-            .reply
-            .error("ERR wrong number of arguments for 'config|set' command");
+impl Engine {
+    fn option(&self, option: &ConfigOption) -> String {
+        match option.name {
+            "cluster-enabled" => if self.view.is_cluster() { "yes" } else { "no" }.to_owned(),
+            _ => (option.get)(&self.config, &self.view.facts),
+        }
+    }
+}
+
+/// What `CONFIG SET` does not take for an option.
+fn failed(option: &ConfigOption, reason: &str) -> Failure {
+    let name = option.name;
+    format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}").into()
+}
+
+/// All options are set, or none. Names are looked at before values.
+fn set(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    let (pairs, rest) = arguments[2..].as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(SYNTAX.into());
+    }
+    let mut changes: Vec<(&ConfigOption, &[u8])> = Vec::new();
+    for [name, value] in pairs {
+        let option = std::str::from_utf8(name)
+            .ok()
+            .and_then(find)
+            .ok_or_else(|| {
+                let before = "ERR Unknown option or number of arguments for CONFIG SET - '";
+                Failure::quoting(before, name, "'")
+            })?;
+        if option.set.is_none() && context.engine.option(option).as_bytes() != *value {
+            return Err(failed(option, "can't set immutable config"));
+        }
+        if changes.iter().any(|(other, _)| other.name == option.name) {
+            return Err(failed(option, "duplicate parameter"));
+        }
+        changes.push((option, value));
     }
     let mut config = context.engine.config.clone();
-    let mut seen: Vec<&str> = Vec::new();
-    for pair in pairs.chunks(2) {
-        let name = String::from_utf8_lossy(pair[0]);
-        let Some(option) = find(&name) else {
-            return context.reply.error(&format!(
-                "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
-            ));
-        };
-        let failed = |reason: &str| {
-            format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")
-        };
-        let Some(change) = option.set else {
-            return context.reply.error(&failed("can't set immutable config"));
-        };
-        if seen.contains(&option.name) {
-            return context.reply.error(&failed("duplicate parameter"));
-        }
-        seen.push(option.name);
-        if let Err(reason) = change(&mut config, &String::from_utf8_lossy(pair[1])) {
-            return context.reply.error(&failed(&reason));
-        }
+    for (option, value) in changes {
+        let Some(change) = option.set else { continue };
+        change(&mut config, &String::from_utf8_lossy(value))
+            .map_err(|reason| failed(option, &reason))?;
     }
     context.engine.config = config;
     context.reply.ok();
+    Ok(())
 }

@@ -1,9 +1,10 @@
 //! Connection commands: PING, ECHO, HELLO, AUTH, SELECT, QUIT, RESET.
 
 use super::Group::Connection;
-use super::flag::{FAST, IN_MULTI_AT_ONCE, LOADING, NO_AUTH, NO_MULTI, NO_SCRIPT, STALE};
+use super::flag::{ALLOW_BUSY, FAST, IN_MULTI_AT_ONCE, LOADING, NO_AUTH, NO_SCRIPT, STALE};
 use super::{Command, command};
-use crate::execute::session::ReplyMode;
+use crate::execute::context::Failure;
+use crate::execute::session::{DEFAULT_USER, ReplyMode};
 use crate::execute::{Context, Outcome};
 use protocol::admin::SYSTEM_USER;
 use protocol::resp::{Protocol, parse_i64};
@@ -19,7 +20,8 @@ pub const COMMANDS: &[Command] = &[
         "Returns the server's liveliness response.",
         ping,
     )
-    .flags(FAST | LOADING | STALE),
+    .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+    .flags(FAST),
     command(
         "echo",
         2,
@@ -39,7 +41,7 @@ pub const COMMANDS: &[Command] = &[
         "Handshakes with the server.",
         hello,
     )
-    .flags(FAST | LOADING | STALE | NO_AUTH | NO_SCRIPT | NO_MULTI),
+    .flags(FAST | LOADING | STALE | NO_AUTH | NO_SCRIPT | ALLOW_BUSY),
     command(
         "auth",
         -2,
@@ -48,7 +50,7 @@ pub const COMMANDS: &[Command] = &[
         "Authenticates the connection.",
         auth,
     )
-    .flags(FAST | LOADING | STALE | NO_AUTH | NO_SCRIPT),
+    .flags(FAST | LOADING | STALE | NO_AUTH | NO_SCRIPT | ALLOW_BUSY),
     command(
         "select",
         2,
@@ -69,7 +71,7 @@ pub const COMMANDS: &[Command] = &[
             context.outcome = Outcome::Close;
         },
     )
-    .flags(FAST | LOADING | STALE | NO_AUTH | NO_SCRIPT | IN_MULTI_AT_ONCE),
+    .flags(FAST | LOADING | STALE | NO_AUTH | NO_SCRIPT | IN_MULTI_AT_ONCE | ALLOW_BUSY),
     command(
         "reset",
         1,
@@ -78,7 +80,7 @@ pub const COMMANDS: &[Command] = &[
         "Resets the connection.",
         reset,
     )
-    .flags(FAST | LOADING | STALE | NO_AUTH | NO_SCRIPT | IN_MULTI_AT_ONCE),
+    .flags(FAST | LOADING | STALE | NO_AUTH | NO_SCRIPT | IN_MULTI_AT_ONCE | ALLOW_BUSY),
 ];
 
 fn ping(context: &mut Context, arguments: &[&[u8]]) {
@@ -96,6 +98,9 @@ fn select(context: &mut Context, arguments: &[&[u8]]) {
         None => context
             .reply
             .error("ERR value is not an integer or out of range"),
+        Some(index) if i32::try_from(index).is_err() => context
+            .reply
+            .error("ERR value is out of range, value must between -2147483648 and 2147483647"),
         Some(0) => context.reply.ok(),
         Some(_) if context.engine.view.is_cluster() => {
             context
@@ -109,6 +114,7 @@ fn select(context: &mut Context, arguments: &[&[u8]]) {
 fn reset(context: &mut Context, _arguments: &[&[u8]]) {
     context.discard_transaction();
     let required = context.engine.requires_password();
+    let system = !required && context.engine.system_password.is_none();
     let session = &mut *context.session;
     session.protocol = Protocol::Resp2;
     session.read_only = false;
@@ -116,7 +122,8 @@ fn reset(context: &mut Context, _arguments: &[&[u8]]) {
     session.name.clear();
     session.reply_mode = ReplyMode::On;
     session.authenticated = !required;
-    session.system = false;
+    session.user = DEFAULT_USER;
+    session.system = system;
     context.reply.set_protocol(Protocol::Resp2);
     context.reply.simple("RESET");
 }
@@ -160,6 +167,7 @@ impl Context<'_> {
             return false;
         }
         self.session.authenticated = true;
+        self.session.user = if system { SYSTEM_USER } else { DEFAULT_USER };
         self.session.system = system || self.engine.system_password.is_none();
         true
     }
@@ -198,10 +206,8 @@ fn hello(context: &mut Context, arguments: &[&[u8]]) {
                 rest = after;
             }
             [word, ..] => {
-                let word = String::from_utf8_lossy(word);
-                return context
-                    .reply
-                    .error(&format!("ERR Syntax error in HELLO option '{word}'"));
+                let before = "ERR Syntax error in HELLO option '";
+                return context.answer(Err(Failure::quoting(before, word, "'")));
             }
         }
     }

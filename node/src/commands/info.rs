@@ -6,6 +6,7 @@ use super::{Command, CommandTable, command};
 use crate::execute::{Context, Engine};
 use protocol::status::Role;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 /// The Redis whose behaviour this server follows.
 pub const REDIS_VERSION: &str = "7.2.0";
@@ -18,11 +19,16 @@ pub const COMMANDS: &[Command] = &[command(
     "Returns information and statistics.",
     info,
 )
+.tips(&[
+    "nondeterministic_output",
+    "request_policy:all_shards",
+    "response_policy:special",
+])
 .flags(LOADING | STALE | DANGEROUS)];
 
 type Section = (&'static str, fn(&mut String, &Engine, u64));
 
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 12] = [
     ("Server", server),
     ("Clients", clients),
     ("Memory", memory),
@@ -30,6 +36,7 @@ const SECTIONS: [Section; 11] = [
     ("Stats", stats),
     ("Replication", replication),
     ("CPU", cpu),
+    ("Modules", |_, _, _| {}),
     ("Commandstats", command_stats),
     ("Errorstats", error_stats),
     ("Cluster", cluster),
@@ -72,45 +79,79 @@ macro_rules! lines {
     };
 }
 
+static EXECUTABLE: LazyLock<String> = LazyLock::new(|| {
+    let path = std::env::current_exe();
+    path.map_or(String::new(), |path| path.display().to_string())
+});
+
 fn server(text: &mut String, engine: &Engine, now_ms: u64) {
     let facts = &engine.view.facts;
     let uptime = now_ms.saturating_sub(facts.started_ms) / 1000;
     lines!(text,
         "redis_version": REDIS_VERSION,
         "kvcluster_version": env!("CARGO_PKG_VERSION"),
+        "redis_git_sha1": "00000000",
+        "redis_git_dirty": 0,
         "redis_mode": if engine.view.is_cluster() { "cluster" } else { "standalone" },
         "os": std::env::consts::OS,
         "arch_bits": usize::BITS,
+        "multiplexing_api": "epoll",
+        "process_supervised": "no",
         "process_id": std::process::id(),
         "run_id": facts.run_id,
         "tcp_port": facts.port,
         "server_time_usec": now_ms * 1000,
         "uptime_in_seconds": uptime,
         "uptime_in_days": uptime / 86400,
+        "lru_clock": (now_ms / 1000) & 0xff_ffff,
+        "executable": EXECUTABLE.as_str(),
+        "config_file": "",
+        "io_threads_active": 0,
     );
 }
 
 fn clients(text: &mut String, engine: &Engine, _now_ms: u64) {
     lines!(text,
         "connected_clients": engine.sessions.len(),
+        "cluster_connections": 0,
         "maxclients": engine.config.maxclients,
         "blocked_clients": 0,
+        "tracking_clients": 0,
+        "clients_in_timeout_table": 0,
     );
 }
 
 fn memory(text: &mut String, engine: &Engine, _now_ms: u64) {
     let used = engine.used_bytes();
+    let peak = engine.stats.used_bytes_peak.max(used);
+    let dataset = engine.keyspace.bytes();
+    let resident = engine.view.facts.resident_bytes;
+    let maxmemory = engine.config.maxmemory_bytes;
     lines!(text,
         "used_memory": used,
         "used_memory_human": human(used),
-        "used_memory_rss": engine.view.facts.resident_bytes,
-        "used_memory_rss_human": human(engine.view.facts.resident_bytes),
-        "used_memory_dataset": engine.keyspace.bytes(),
-        "maxmemory": engine.config.maxmemory_bytes,
-        "maxmemory_human": human(engine.config.maxmemory_bytes),
+        "used_memory_rss": resident,
+        "used_memory_rss_human": human(resident),
+        "used_memory_peak": peak,
+        "used_memory_peak_human": human(peak),
+        "used_memory_peak_perc": percent(used, peak),
+        "used_memory_overhead": used - dataset,
+        "used_memory_startup": 0,
+        "used_memory_dataset": dataset,
+        "used_memory_dataset_perc": percent(dataset, used),
+        "maxmemory": maxmemory,
+        "maxmemory_human": human(maxmemory),
         "maxmemory_policy": engine.config.maxmemory_policy.name(),
+        "mem_fragmentation_ratio": format_args!("{:.2}", resident as f64 / used.max(1) as f64),
+        "mem_fragmentation_bytes": resident as i64 - used as i64,
+        "mem_not_counted_for_evict": 0,
         "mem_allocator": "mimalloc",
+        "active_defrag_running": 0,
     );
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.2}%", part as f64 * 100.0 / whole.max(1) as f64)
 }
 
 fn persistence(text: &mut String, engine: &Engine, _now_ms: u64) {
@@ -122,8 +163,19 @@ fn persistence(text: &mut String, engine: &Engine, _now_ms: u64) {
     };
     lines!(text,
         "loading": u8::from(engine.view.role == Role::Loading),
+        "async_loading": 0,
+        "rdb_changes_since_last_save": engine.stats.changes,
+        "rdb_bgsave_in_progress": 0,
+        "rdb_last_save_time": facts.started_ms / 1000,
+        "rdb_last_bgsave_status": "ok",
+        "rdb_last_bgsave_time_sec": -1,
+        "rdb_current_bgsave_time_sec": -1,
         "aof_enabled": u8::from(facts.dir.is_some()),
         "aof_rewrite_in_progress": u8::from(facts.rewriting),
+        "aof_rewrite_scheduled": 0,
+        "aof_last_rewrite_time_sec": -1,
+        "aof_current_rewrite_time_sec": -1,
+        "aof_last_bgrewrite_status": state,
         "aof_last_write_status": state,
         "aof_current_size": facts.log_bytes + facts.base_bytes,
         "aof_base_size": facts.base_bytes,
@@ -131,23 +183,37 @@ fn persistence(text: &mut String, engine: &Engine, _now_ms: u64) {
 }
 
 fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
-    let stats = &engine.stats;
+    let (stats, rates) = (&engine.stats, &engine.rates);
     lines!(text,
         "total_connections_received": stats.connections_received,
         "total_commands_processed": stats.commands_processed,
+        "instantaneous_ops_per_sec": rates.commands_per_second(),
         "total_net_input_bytes": stats.net_input_bytes,
         "total_net_output_bytes": stats.net_output_bytes,
+        "instantaneous_input_kbps": format_args!("{:.2}", rates.input_kilobytes_per_second()),
+        "instantaneous_output_kbps": format_args!("{:.2}", rates.output_kilobytes_per_second()),
         "rejected_connections": stats.rejected_connections,
         "sync_full": stats.full_syncs,
         "sync_partial_ok": stats.partial_syncs_accepted,
         "sync_partial_err": stats.partial_syncs_refused,
         "expired_keys": stats.expired_keys,
         "evicted_keys": stats.evicted_keys,
+        "evicted_clients": 0,
         "keyspace_hits": stats.keyspace_hits,
         "keyspace_misses": stats.keyspace_misses,
+        "pubsub_channels": 0,
+        "pubsub_patterns": 0,
+        "pubsubshard_channels": 0,
+        "latest_fork_usec": 0,
+        "total_forks": 0,
+        "migrate_cached_sockets": 0,
+        "unexpected_error_replies": 0,
         "total_error_replies": stats.error_replies,
     );
 }
+
+/// An id of nobody.
+const NO_RUN: &str = "0000000000000000000000000000000000000000";
 
 fn replication(text: &mut String, engine: &Engine, _now_ms: u64) {
     let facts = &engine.view.facts;
@@ -191,8 +257,11 @@ fn replication(text: &mut String, engine: &Engine, _now_ms: u64) {
         );
     }
     lines!(text,
+        "master_failover_state": "no-failover",
         "master_replid": facts.run_id,
+        "master_replid2": NO_RUN,
         "master_repl_offset": facts.offset,
+        "second_repl_offset": -1,
         "kvcluster_epoch": facts.epoch,
         "kvcluster_committed_offset": facts.committed_offset,
         "repl_backlog_active": 1,
@@ -204,15 +273,22 @@ fn cpu(text: &mut String, engine: &Engine, _now_ms: u64) {
     lines!(text,
         "used_cpu_sys": format_args!("{:.6}", engine.view.facts.cpu_system_seconds),
         "used_cpu_user": format_args!("{:.6}", engine.view.facts.cpu_user_seconds),
+        "used_cpu_sys_children": "0.000000",
+        "used_cpu_user_children": "0.000000",
     );
 }
 
+/// Time is not measured per command, so it is shown as 0.
 fn command_stats(text: &mut String, engine: &Engine, _now_ms: u64) {
     for row in CommandTable.all() {
-        let calls = engine.stats.calls(row.index);
-        if calls > 0 {
+        let counted = engine.stats.command(row.index);
+        if counted.calls + counted.rejected > 0 {
             // Writing to a string cannot fail.
-            let _ = write!(text, "cmdstat_{}:calls={calls}\r\n", row.name);
+            let _ = write!(
+                text,
+                "cmdstat_{}:calls={},usec=0,usec_per_call=0.00,rejected_calls={},failed_calls={}\r\n",
+                row.name, counted.calls, counted.rejected, counted.failed
+            );
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::execute::context::{Failure, SYNTAX};
 
 pub const COMMANDS: &[Command] = &[
     command("del", -2, Generic, "1.0.0", "Deletes keys.", delete)
+        .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
+        .key_flags("RM delete")
         .flags(WRITE)
         .key_range(1, -1, 1),
     command(
@@ -18,6 +20,8 @@ pub const COMMANDS: &[Command] = &[
         "Deletes keys, freeing them later.",
         delete,
     )
+    .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
+    .key_flags("RM delete")
     .flags(WRITE | FAST)
     .key_range(1, -1, 1),
     command(
@@ -28,6 +32,8 @@ pub const COMMANDS: &[Command] = &[
         "Counts keys that exist.",
         exists,
     )
+    .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
+    .key_flags("RO")
     .flags(READ | FAST)
     .key_range(1, -1, 1),
     command(
@@ -38,6 +44,8 @@ pub const COMMANDS: &[Command] = &[
         "Counts keys that exist and marks them used.",
         touch,
     )
+    .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
+    .key_flags("RO")
     .flags(READ | FAST)
     .key_range(1, -1, 1),
     command(
@@ -48,6 +56,7 @@ pub const COMMANDS: &[Command] = &[
         "Returns the type of a key.",
         type_of,
     )
+    .key_flags("RO")
     .flags(READ | FAST)
     .one_key(),
     command(
@@ -61,6 +70,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RW access delete|OW update")
     .flags(WRITE)
     .key_range(1, 2, 1),
     command(
@@ -74,6 +84,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RW access delete|OW insert")
     .flags(WRITE | FAST)
     .key_range(1, 2, 1),
     command(
@@ -84,6 +95,7 @@ pub const COMMANDS: &[Command] = &[
         "Returns a random key.",
         random_key,
     )
+    .tips(&["nondeterministic_output", "request_policy:all_shards"])
     .flags(READ | KEYSPACE),
     command(
         "dbsize",
@@ -96,11 +108,17 @@ pub const COMMANDS: &[Command] = &[
             context.reply.integer(count as i64);
         },
     )
-    .flags(READ | KEYSPACE | FAST),
+    .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
+    .flags(READ | KEYSPACE | FAST)
+    .category("keyspace"),
     command("flushall", -1, Server, "1.0.0", "Removes all keys.", flush)
-        .flags(WRITE | KEYSPACE | DANGEROUS),
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .flags(WRITE | KEYSPACE | DANGEROUS)
+        .category("keyspace"),
     command("flushdb", -1, Server, "1.0.0", "Removes all keys.", flush)
-        .flags(WRITE | KEYSPACE | DANGEROUS),
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .flags(WRITE | KEYSPACE | DANGEROUS)
+        .category("keyspace"),
 ];
 
 fn delete(context: &mut Context, arguments: &[&[u8]]) {
@@ -157,10 +175,15 @@ fn rename(context: &mut Context, arguments: &[&[u8]], only_new: bool) -> Result<
         && let Some(entry) = context.engine.keyspace.remove(&from)
     {
         let (expires_at_ms, access) = (entry.expires_at_ms(), entry.access);
+        let in_place = entry.is_changed_in_place();
         context
             .engine
             .keyspace
             .insert(&to, entry.into_value(), expires_at_ms, access);
+        if in_place {
+            let keyspace = &mut context.engine.keyspace;
+            keyspace.update(&to, |entry| entry.set_changed_in_place(true));
+        }
         context.engine.touch(to.bytes);
         context.changed(&from, &[b"RENAME", from.bytes, to.bytes]);
         context.engine.effects.also_changes(&to);

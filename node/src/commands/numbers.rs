@@ -1,11 +1,12 @@
 //! Strings as numbers: INCR, DECR, INCRBY, DECRBY, INCRBYFLOAT.
 
 use super::Group::String as Strings;
+use super::extended::Extended;
 use super::flag::{DENY_OOM, FAST, WRITE};
 use super::{Command, command};
 use crate::execute::Context;
-use crate::execute::context::{Failure, NOT_INTEGER, integer};
-use crate::keyspace::entry::Value;
+use crate::execute::context::{Failure, integer};
+use crate::keyspace::entry::{Entry, Value};
 
 pub const COMMANDS: &[Command] = &[
     command(
@@ -19,6 +20,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RW access update")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
@@ -32,6 +34,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RW access update")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
@@ -45,6 +48,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RW access update")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
@@ -58,6 +62,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RW access update")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
@@ -71,6 +76,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RW access update")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
 ];
@@ -87,7 +93,7 @@ fn add(context: &mut Context, name: &[u8], by: i64) -> Result<(), Failure> {
         None => (0, None),
         Some(entry) => match entry.value() {
             Value::Integer(number) => (*number, entry.expires_at_ms()),
-            Value::Bytes(_) => return Err(NOT_INTEGER.into()),
+            Value::Bytes(bytes) => (integer(bytes)?, entry.expires_at_ms()),
         },
     };
     let new = old
@@ -104,97 +110,14 @@ const NOT_FLOAT: &str = "ERR value is not a valid float";
 fn incrbyfloat(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let key = context.hashed(arguments[1]);
     let old = context.lookup_string(&key)?;
-    let expires_at_ms = context
-        .peek(&key)
-        .and_then(super::super::keyspace::entry::Entry::expires_at_ms);
-    let old = old.unwrap_or_else(|| b"0".to_vec());
-    let text = add_decimals(&old, arguments[2])?;
+    let expires_at_ms = context.peek(&key).and_then(Entry::expires_at_ms);
+    let number = |text: &[u8]| Extended::parse(text).ok_or(NOT_FLOAT);
+    let old = number(old.as_deref().unwrap_or(b"0"))?;
+    let new = old.plus(number(arguments[2])?);
+    let new = new.ok_or("ERR increment would produce NaN or Infinity")?;
+    let text = new.to_text();
     context.put_string(&key, text.as_bytes(), expires_at_ms);
+    context.engine.keyspace.update(&key, Entry::keep_as_text);
     context.reply.bulk(text.as_bytes());
     Ok(())
-}
-
-/// Digits after the point that Redis keeps (`%.17Lf`).
-const FRACTION_DIGITS: usize = 17;
-
-/// The sum as Redis prints it. Redis adds in 80-bit floating point and shows 17 decimals; exact
-/// decimal addition shows the same for all numbers of ordinary size. Others are added as `f64`.
-fn add_decimals(left: &[u8], right: &[u8]) -> Result<String, Failure> {
-    let (left_float, right_float) = (float(left)?, float(right)?);
-    if let (Some(left), Some(right)) = (fixed(left), fixed(right))
-        && let Some(sum) = left.checked_add(right)
-    {
-        return Ok(format_fixed(sum));
-    }
-    let sum = left_float + right_float;
-    if !sum.is_finite() {
-        return Err("ERR increment would produce NaN or Infinity".into());
-    }
-    Ok(format!("{sum}"))
-}
-
-fn float(text: &[u8]) -> Result<f64, Failure> {
-    let parsed = std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse::<f64>().ok());
-    parsed
-        .filter(|value| !value.is_nan())
-        .ok_or(NOT_FLOAT.into())
-}
-
-/// A plain decimal as a multiple of 10^-17; `None` for exponents and what does not fit.
-fn fixed(text: &[u8]) -> Option<i128> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (negative, digits) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        _ => (false, text),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let fits = whole.len() <= 18 && fraction.len() <= FRACTION_DIGITS;
-    if !plain(whole) || !plain(fraction) || !fits {
-        return None;
-    }
-    let padded = format!("{whole}{fraction:0<FRACTION_DIGITS$}");
-    let value: i128 = padded.parse().ok()?;
-    Some(if negative { -value } else { value })
-}
-
-fn format_fixed(value: i128) -> String {
-    let scale = 10u128.pow(FRACTION_DIGITS as u32);
-    let magnitude = value.unsigned_abs();
-    let fraction = format!("{:0>FRACTION_DIGITS$}", magnitude % scale);
-    let text = format!("{}.{fraction}", magnitude / scale);
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if value < 0 {
-        format!("-{text}")
-    } else {
-        text.to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn decimals_are_added_as_redis_shows_them() {
-        let check = |left: &str, right: &str, expect: &str| {
-            let sum = add_decimals(left.as_bytes(), right.as_bytes());
-            assert_eq!(
-                sum.as_deref().unwrap_or("error"),
-                expect,
-                "{left} + {right}"
-            );
-        };
-        check("10.50", "0.1", "10.6");
-        check("0.1", "0.2", "0.3");
-        check("5.0e3", "2.0e2", "5200");
-        check("3", "-3", "0");
-        check("-1.5", "1", "-0.5");
-        check("1", "abc", "error");
-        check("1e308", "inf", "error");
-        check("1", " 2", "error");
-    }
 }

@@ -20,6 +20,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .tips(&["nondeterministic_output", "request_policy:special"])
     .flags(READ | KEYSPACE),
     command(
         "keys",
@@ -29,6 +30,7 @@ pub const COMMANDS: &[Command] = &[
         "Returns the keys that match a pattern.",
         keys,
     )
+    .tips(&["nondeterministic_output_order", "request_policy:all_shards"])
     .flags(READ | KEYSPACE | DANGEROUS),
 ];
 
@@ -64,7 +66,8 @@ fn parse<'a>(words: &[&'a [u8]]) -> Result<Filter<'a>, Failure> {
             return Err(SYNTAX.into());
         };
         match word.to_ascii_uppercase().as_slice() {
-            b"MATCH" => filter.pattern = Some(value),
+            // As in Redis, `*` is for all keys, where other patterns do not match the empty one.
+            b"MATCH" => filter.pattern = Some(*value).filter(|value| *value != b"*"),
             b"COUNT" => {
                 let count = u64::try_from(integer(value)?).unwrap_or(0);
                 filter.count = if count == 0 {
@@ -80,14 +83,31 @@ fn parse<'a>(words: &[&'a [u8]]) -> Result<Filter<'a>, Failure> {
     Ok(filter)
 }
 
+/// A cursor as C's `strtoul` reads it: with a sign, and nothing at all is 0.
+fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let (negative, digits) = match text {
+        [] => return Some(0),
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let value: u64 = std::str::from_utf8(digits)
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|_| plain)?;
+    Some(if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    })
+}
+
 /// Parts visited by one SCAN at most, so that a large COUNT over empty slots is bounded too.
 const VISITS_PER_COUNT: u64 = 10;
 
 fn scan(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
-    let cursor = std::str::from_utf8(arguments[1])
-        .ok()
-        .and_then(|text| text.parse::<u64>().ok());
-    let cursor = cursor.ok_or("ERR invalid cursor")?;
+    let cursor = parse_cursor(arguments[1]).ok_or("ERR invalid cursor")?;
     let filter = parse(&arguments[2..])?;
     let mut place = Some(Place::from_cursor(cursor));
     let mut found: Vec<Vec<u8>> = Vec::new();
@@ -125,10 +145,11 @@ fn scan(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
 fn keys(context: &mut Context, arguments: &[&[u8]]) {
     let mut found: Vec<Vec<u8>> = Vec::new();
     let mut place = Some(Place::default());
+    let all = arguments[1] == b"*";
     while let Some(at) = place {
         place = context.engine.keyspace.visit(at, |entry| {
             let live = !entry.is_expired(context.now_ms) && context.engine.view.owns(at.slot);
-            if live && matches(arguments[1], entry.key()) {
+            if live && (all || matches(arguments[1], entry.key())) {
                 found.push(entry.key().to_vec());
             }
         });

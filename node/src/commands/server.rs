@@ -1,7 +1,9 @@
 //! The server itself: ROLE, WAIT, SHUTDOWN, TIME, and what a cluster's clients say to replicas.
 
-use super::Group::{Cluster, Connection, Generic, Server};
-use super::flag::{ADMIN, BLOCKING, DANGEROUS, FAST, LOADING, NO_MULTI, NO_SCRIPT, STALE};
+use super::Group::{Cluster, Generic, Server};
+use super::flag::{
+    ADMIN, ALLOW_BUSY, BLOCKING, DANGEROUS, FAST, LOADING, NO_MULTI, NO_SCRIPT, STALE,
+};
 use super::{Command, command};
 use crate::execute::context::{Failure, SYNTAX, integer};
 use crate::execute::{Context, Outcome};
@@ -16,7 +18,8 @@ pub const COMMANDS: &[Command] = &[
         "Returns the replication role.",
         role,
     )
-    .flags(NO_SCRIPT | LOADING | STALE | FAST | ADMIN | DANGEROUS),
+    .flags(NO_SCRIPT | LOADING | STALE | FAST | DANGEROUS)
+    .category("admin"),
     command(
         "wait",
         3,
@@ -28,7 +31,9 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
-    .flags(BLOCKING),
+    .tips(&["request_policy:all_shards", "response_policy:agg_min"])
+    .flags(BLOCKING)
+    .category("connection"),
     command(
         "time",
         1,
@@ -44,6 +49,7 @@ pub const COMMANDS: &[Command] = &[
                 .bulk((now_ms % 1000 * 1000).to_string().as_bytes());
         },
     )
+    .tips(&["nondeterministic_output"])
     .flags(LOADING | STALE | FAST),
     command(
         "shutdown",
@@ -53,7 +59,7 @@ pub const COMMANDS: &[Command] = &[
         "Stops the server.",
         shutdown,
     )
-    .flags(ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE | NO_MULTI),
+    .flags(ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY),
     command(
         "readonly",
         1,
@@ -64,7 +70,8 @@ pub const COMMANDS: &[Command] = &[
             set_read_only(context, true);
         },
     )
-    .flags(FAST | LOADING | STALE),
+    .flags(FAST | LOADING | STALE)
+    .category("connection"),
     command(
         "readwrite",
         1,
@@ -75,7 +82,8 @@ pub const COMMANDS: &[Command] = &[
             set_read_only(context, false);
         },
     )
-    .flags(FAST | LOADING | STALE),
+    .flags(FAST | LOADING | STALE)
+    .category("connection"),
     command(
         "asking",
         1,
@@ -84,11 +92,12 @@ pub const COMMANDS: &[Command] = &[
         "Follows an -ASK redirection.",
         asking,
     )
-    .flags(FAST),
+    .flags(FAST)
+    .category("connection"),
     command(
         "lolwut",
         -1,
-        Connection,
+        Server,
         "5.0.0",
         "Shows the version.",
         |context, _| {
@@ -195,18 +204,19 @@ fn wait(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
 }
 
 fn shutdown(context: &mut Context, arguments: &[&[u8]]) {
-    let known: [&[u8]; 4] = [b"NOSAVE", b"SAVE", b"NOW", b"FORCE"];
-    match &arguments[1..] {
-        [word] if word.eq_ignore_ascii_case(b"ABORT") => {
-            context.reply.error("ERR No shutdown in progress.");
-        }
-        words
-            if words
-                .iter()
-                .all(|word| known.iter().any(|k| word.eq_ignore_ascii_case(k))) =>
-        {
-            context.outcome = Outcome::Shutdown;
-        }
-        _ => context.reply.error(SYNTAX),
+    let words = &arguments[1..];
+    let has = |name: &[u8]| words.iter().any(|word| word.eq_ignore_ascii_case(name));
+    let known: [&[u8]; 5] = [b"NOSAVE", b"SAVE", b"NOW", b"FORCE", b"ABORT"];
+    let all_known = words
+        .iter()
+        .all(|word| known.iter().any(|k| word.eq_ignore_ascii_case(k)));
+    let only_abort = words.iter().all(|word| word.eq_ignore_ascii_case(b"ABORT"));
+    let contradictory = (has(b"SAVE") && has(b"NOSAVE")) || (has(b"ABORT") && !only_abort);
+    if !all_known || contradictory {
+        context.reply.error(SYNTAX);
+    } else if has(b"ABORT") {
+        context.reply.error("ERR No shutdown in progress.");
+    } else {
+        context.outcome = Outcome::Shutdown;
     }
 }

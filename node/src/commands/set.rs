@@ -18,6 +18,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RW access update variable_flags")
     .flags(WRITE | DENY_OOM)
     .one_key(),
     command(
@@ -28,6 +29,7 @@ pub const COMMANDS: &[Command] = &[
         "Sets a key that does not exist.",
         setnx,
     )
+    .key_flags("OW insert")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
@@ -41,6 +43,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("OW update")
     .flags(WRITE | DENY_OOM)
     .one_key(),
     command(
@@ -54,6 +57,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("OW update")
     .flags(WRITE | DENY_OOM)
     .one_key(),
     command(
@@ -67,6 +71,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RW access update")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
@@ -80,6 +85,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RW access update")
     .flags(WRITE | FAST)
     .one_key(),
 ];
@@ -119,52 +125,68 @@ impl Expiry<'_> {
     }
 }
 
-fn expiry_option<'a>(word: &[u8], text: Option<&&'a [u8]>) -> Option<Expiry<'a>> {
-    let (unit, absolute) = match word {
-        b"EX" => (Unit::Seconds, false),
-        b"PX" => (Unit::Milliseconds, false),
-        b"EXAT" => (Unit::Seconds, true),
-        b"PXAT" => (Unit::Milliseconds, true),
-        _ => return None,
-    };
-    text.map(|text| Expiry {
-        unit,
-        absolute,
-        text,
-    })
-}
-
 #[derive(Default)]
-struct SetOptions<'a> {
+struct Options<'a> {
     only_new: bool,
     only_existing: bool,
     keep_ttl: bool,
+    persist: bool,
     get: bool,
     expiry: Option<Expiry<'a>>,
 }
 
-fn parse_options<'a>(words: &[&'a [u8]]) -> Result<SetOptions<'a>, Failure> {
-    let mut options = SetOptions::default();
-    let mut at = 0;
-    while let Some(word) = words.get(at) {
-        at += 1;
-        match word.to_ascii_uppercase().as_slice() {
-            b"NX" if !options.only_existing => options.only_new = true,
-            b"XX" if !options.only_new => options.only_existing = true,
-            b"GET" => options.get = true,
-            b"KEEPTTL" if options.expiry.is_none() => options.keep_ttl = true,
-            word if options.expiry.is_none() && !options.keep_ttl => {
-                options.expiry = Some(expiry_option(word, words.get(at)).ok_or(SYNTAX)?);
+/// Options about expiry, of which there can be one kind; the last of its kind holds.
+const EXPIRY_OPTIONS: [(&[u8], Unit, bool); 4] = [
+    (b"EX", Unit::Seconds, false),
+    (b"PX", Unit::Milliseconds, false),
+    (b"EXAT", Unit::Seconds, true),
+    (b"PXAT", Unit::Milliseconds, true),
+];
+
+impl<'a> Options<'a> {
+    fn parse(words: &[&'a [u8]], of_set: bool) -> Result<Self, Failure> {
+        let mut options = Self::default();
+        let mut at = 0;
+        while let Some(word) = words.get(at) {
+            at += 1;
+            let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+            if of_set && is(b"NX") && !options.only_existing {
+                options.only_new = true;
+            } else if of_set && is(b"XX") && !options.only_new {
+                options.only_existing = true;
+            } else if of_set && is(b"GET") {
+                options.get = true;
+            } else if of_set && is(b"KEEPTTL") && options.expiry.is_none() {
+                options.keep_ttl = true;
+            } else if !of_set && is(b"PERSIST") && options.expiry.is_none() {
+                options.persist = true;
+            } else {
+                options.take_expiry(word, words.get(at).ok_or(SYNTAX)?)?;
                 at += 1;
             }
-            _ => return Err(SYNTAX.into()),
         }
+        Ok(options)
     }
-    Ok(options)
+
+    fn take_expiry(&mut self, word: &[u8], text: &'a [u8]) -> Result<(), Failure> {
+        let known = EXPIRY_OPTIONS.iter();
+        let mut named = known.filter(|(name, ..)| word.eq_ignore_ascii_case(name));
+        let (_, unit, absolute) = *named.next().ok_or(SYNTAX)?;
+        let other = |old: &Expiry| old.unit != unit || old.absolute != absolute;
+        if self.keep_ttl || self.persist || self.expiry.as_ref().is_some_and(other) {
+            return Err(SYNTAX.into());
+        }
+        self.expiry = Some(Expiry {
+            unit,
+            absolute,
+            text,
+        });
+        Ok(())
+    }
 }
 
 fn set(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
-    let options = parse_options(&arguments[3..])?;
+    let options = Options::parse(&arguments[3..], true)?;
     let mut expires_at_ms = match &options.expiry {
         Some(expiry) => Some(expiry.resolve(context)?),
         None => None,
@@ -226,17 +248,9 @@ fn getset(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
 }
 
 fn getex(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
-    let words = &arguments[2..];
-    let upper = words.first().map(|word| word.to_ascii_uppercase());
-    let (persist, expiry) = match (upper.as_deref(), words.len()) {
-        (None, _) => (false, None),
-        (Some(b"PERSIST"), 1) => (true, None),
-        (Some(word), 2) => (
-            false,
-            Some(expiry_option(word, words.get(1)).ok_or(SYNTAX)?),
-        ),
-        _ => return Err(SYNTAX.into()),
-    };
+    let Options {
+        persist, expiry, ..
+    } = Options::parse(&arguments[2..], false)?;
     let key = context.hashed(arguments[1]);
     let Some(value) = context.lookup_string(&key)? else {
         context.reply.null();

@@ -29,6 +29,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RW access delete")
     .flags(WRITE | FAST)
     .one_key(),
     command(
@@ -42,6 +43,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RW insert")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
@@ -55,6 +57,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .key_flags("RO")
     .flags(READ | FAST)
     .one_key(),
     command(
@@ -104,6 +107,7 @@ pub const COMMANDS: &[Command] = &[
         "Returns the values of keys.",
         mget,
     )
+    .tips(&["request_policy:multi_shard"])
     .flags(READ | FAST)
     .key_range(1, -1, 1),
     command(
@@ -117,6 +121,11 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .tips(&[
+        "request_policy:multi_shard",
+        "response_policy:all_succeeded",
+    ])
+    .key_flags("OW update")
     .flags(WRITE | DENY_OOM)
     .key_range(1, -1, 2),
     command(
@@ -130,6 +139,8 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .tips(&["request_policy:multi_shard", "response_policy:agg_min"])
+    .key_flags("OW insert")
     .flags(WRITE | DENY_OOM)
     .key_range(1, -1, 2),
 ];
@@ -170,7 +181,7 @@ fn append(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         return Ok(());
     }
     let appended = context.engine.keyspace.update(&key, |entry| {
-        let bytes = own_bytes(entry.value_mut());
+        let bytes = entry.bytes_mut();
         if bytes.len() + tail.len() > max {
             return None;
         }
@@ -181,17 +192,6 @@ fn append(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     context.changed(&key, &[b"APPEND", key.bytes, tail]);
     context.reply.integer(length as i64);
     Ok(())
-}
-
-/// The bytes of a string value, in place.
-fn own_bytes(value: &mut Value) -> &mut Vec<u8> {
-    if let Value::Integer(number) = value {
-        *value = Value::Bytes(number.to_string().into_bytes());
-    }
-    match value {
-        Value::Bytes(bytes) => bytes,
-        Value::Integer(_) => unreachable!("made bytes above"),
-    }
 }
 
 fn strlen(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
@@ -247,11 +247,13 @@ fn setrange(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         let mut value = vec![0; offset];
         value.extend_from_slice(patch);
         context.put_string(&key, &value, None);
+        let keyspace = &mut context.engine.keyspace;
+        keyspace.update(&key, |entry| entry.bytes_mut().len());
         context.reply.integer(value.len() as i64);
         return Ok(());
     }
     let length = context.engine.keyspace.update(&key, |entry| {
-        let bytes = own_bytes(entry.value_mut());
+        let bytes = entry.bytes_mut();
         if bytes.len() < end {
             bytes.resize(end, 0);
         }

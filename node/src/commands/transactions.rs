@@ -1,7 +1,7 @@
 //! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH.
 
 use super::Group::Transactions;
-use super::flag::{FAST, IN_MULTI_AT_ONCE, LOADING, NO_SCRIPT, STALE};
+use super::flag::{ALLOW_BUSY, FAST, IN_MULTI_AT_ONCE, LOADING, NO_SCRIPT, SKIP_SLOWLOG, STALE};
 use super::{Command, command};
 use crate::execute::session::Transaction;
 use crate::execute::view::Refusal;
@@ -19,7 +19,7 @@ pub const COMMANDS: &[Command] = &[
         "Starts a transaction.",
         multi,
     )
-    .flags(USUAL | FAST | IN_MULTI_AT_ONCE),
+    .flags(USUAL | FAST | IN_MULTI_AT_ONCE | ALLOW_BUSY),
     command(
         "exec",
         1,
@@ -28,7 +28,7 @@ pub const COMMANDS: &[Command] = &[
         "Executes a transaction.",
         exec,
     )
-    .flags(USUAL | IN_MULTI_AT_ONCE),
+    .flags(USUAL | IN_MULTI_AT_ONCE | SKIP_SLOWLOG),
     command(
         "discard",
         1,
@@ -37,7 +37,7 @@ pub const COMMANDS: &[Command] = &[
         "Discards a transaction.",
         discard,
     )
-    .flags(USUAL | FAST | IN_MULTI_AT_ONCE),
+    .flags(USUAL | FAST | IN_MULTI_AT_ONCE | ALLOW_BUSY),
     command(
         "watch",
         -2,
@@ -46,7 +46,8 @@ pub const COMMANDS: &[Command] = &[
         "Makes a transaction depend on keys.",
         watch,
     )
-    .flags(USUAL | FAST | IN_MULTI_AT_ONCE)
+    .key_flags("RO")
+    .flags(USUAL | FAST | IN_MULTI_AT_ONCE | ALLOW_BUSY)
     .key_range(1, -1, 1),
     command(
         "unwatch",
@@ -59,7 +60,7 @@ pub const COMMANDS: &[Command] = &[
             context.reply.ok();
         },
     )
-    .flags(USUAL | FAST),
+    .flags(USUAL | FAST | ALLOW_BUSY),
 ];
 
 fn multi(context: &mut Context, _arguments: &[&[u8]]) {
@@ -114,7 +115,7 @@ fn exec(context: &mut Context, _arguments: &[&[u8]]) {
                 | Refusal::CrossSlot
                 | Refusal::SlotNotServed
                 | Refusal::ClusterDown => refusal.to_string(),
-                refusal => format!("EXECABORT Transaction discarded because of: {refusal}"),
+                refusal => refusal.as_abort(),
             };
             return context.reply.error(&text);
         }

@@ -2,7 +2,7 @@
 
 use super::view::Facts;
 use crate::keyspace::eviction::{POLICIES, Policy};
-use protocol::resp::BULK_BYTES_MAX;
+use protocol::resp::{BULK_BYTES_MAX, parse_i64};
 
 /// When the log is fsynced (`appendfsync`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,7 +111,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         |config, _| config.fsync.name().to_owned(),
         |config, text| {
             config.fsync = Fsync::parse(text)
-                .ok_or("argument(s) must be one of the following: always, everysec, no")?;
+                .ok_or("argument(s) must be one of the following: everysec, always, no")?;
             Ok(())
         },
     ),
@@ -127,7 +127,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         "auto-aof-rewrite-percentage",
         |c, _| c.rewrite_percent.to_string(),
         |config, text| {
-            config.rewrite_percent = number(text, 0, 1_000_000)? as u32;
+            config.rewrite_percent = number(text, 0, INT_MAX)? as u32;
             Ok(())
         },
     ),
@@ -203,7 +203,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         "tcp-keepalive",
         |c, _| c.tcp_keepalive_seconds.to_string(),
         |config, text| {
-            config.tcp_keepalive_seconds = number(text, 0, 1 << 31)? as u32;
+            config.tcp_keepalive_seconds = number(text, 0, INT_MAX)? as u32;
             Ok(())
         },
     ),
@@ -211,7 +211,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         "timeout",
         |c, _| c.timeout_seconds.to_string(),
         |config, text| {
-            config.timeout_seconds = number(text, 0, 1 << 31)? as u32;
+            config.timeout_seconds = number(text, 0, INT_MAX)? as u32;
             Ok(())
         },
     ),
@@ -224,14 +224,16 @@ pub fn find(name: &str) -> Option<&'static ConfigOption> {
         .find(|option| option.name.eq_ignore_ascii_case(name))
 }
 
+/// The greatest value of most numeric options.
+const INT_MAX: u64 = i32::MAX as u64;
+
 fn yes_no(value: bool) -> String {
     if value { "yes" } else { "no" }.to_owned()
 }
 
 fn number(text: &str, min: u64, max: u64) -> Result<u64, String> {
-    let parsed: i64 = text
-        .parse()
-        .map_err(|_| "argument couldn't be parsed into an integer".to_owned())?;
+    let parsed = parse_i64(text.as_bytes())
+        .ok_or_else(|| "argument couldn't be parsed into an integer".to_owned())?;
     let value = u64::try_from(parsed)
         .ok()
         .filter(|value| (min..=max).contains(value));

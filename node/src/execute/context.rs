@@ -18,8 +18,35 @@ pub const NOT_INTEGER: &str = "ERR value is not an integer or out of range";
 
 pub const SYNTAX: &str = "ERR syntax error";
 
-/// An error reply.
-pub type Failure = Cow<'static, str>;
+/// An error reply, which may quote bytes of the client.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure(Cow<'static, [u8]>);
+
+impl Failure {
+    /// An error that quotes what the client sent; like C, it ends the quotation at a NUL.
+    pub fn quoting(before: &str, quoted: &[u8], after: &str) -> Self {
+        let quoted = quoted.split(|&byte| byte == 0).next().unwrap_or_default();
+        Self(Cow::Owned(
+            [before.as_bytes(), quoted, after.as_bytes()].concat(),
+        ))
+    }
+
+    pub fn text(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&'static str> for Failure {
+    fn from(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text.as_bytes()))
+    }
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self(Cow::Owned(text.into_bytes()))
+    }
+}
 
 pub struct Context<'a> {
     pub engine: &'a mut Engine,
@@ -181,8 +208,8 @@ impl<'a> Context<'a> {
 
     /// Replies with an error if there is one.
     pub fn answer(&mut self, result: Result<(), Failure>) {
-        if let Err(text) = result {
-            self.reply.error(&text);
+        if let Err(failure) = result {
+            self.reply.error_bytes(failure.text());
         }
     }
 
@@ -198,5 +225,5 @@ impl<'a> Context<'a> {
 
 /// An argument that must be an integer.
 pub fn integer(argument: &[u8]) -> Result<i64, Failure> {
-    parse_i64(argument).ok_or(Cow::Borrowed(NOT_INTEGER))
+    parse_i64(argument).ok_or(NOT_INTEGER.into())
 }

@@ -30,6 +30,9 @@ pub struct Transaction {
     pub failed: bool,
 }
 
+/// The user of every session that has not authenticated as another.
+pub const DEFAULT_USER: &str = "default";
+
 #[derive(Debug)]
 pub struct Session {
     /// `CLIENT ID`; grows for ever.
@@ -41,6 +44,8 @@ pub struct Session {
     pub library_version: String,
     pub protocol: Protocol,
     pub authenticated: bool,
+    /// Who has authenticated, or `default`.
+    pub user: &'static str,
     /// May use the `KV.*` commands.
     pub system: bool,
     pub transaction: Option<Transaction>,
@@ -64,6 +69,7 @@ impl Session {
             library_version: String::new(),
             protocol: Protocol::Resp2,
             authenticated: false,
+            user: DEFAULT_USER,
             system: false,
             transaction: None,
             watching: Vec::new(),
@@ -137,7 +143,7 @@ impl Session {
         flags.push_str(if flags.is_empty() { "N" } else { "" });
         format!(
             "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={flags} db=0 sub=0 psub=0 ssub=0 \
-             multi={multi} watch={} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll=0 \
+             multi={multi} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll=0 \
              omem=0 tot-mem=0 events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,
@@ -145,14 +151,9 @@ impl Session {
             self.name,
             seconds(self.created_ms),
             seconds(self.last_used_ms),
-            self.watching.len(),
             queued.map_or(0, |transaction| transaction.bytes),
             self.last_command,
-            if self.system {
-                protocol::admin::SYSTEM_USER
-            } else {
-                "default"
-            },
+            self.user,
             if self.protocol == Protocol::Resp3 {
                 3
             } else {

@@ -2,12 +2,22 @@
 
 use std::collections::BTreeMap;
 
+/// Of one command.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct CommandStats {
+    pub calls: u64,
+    /// Refused before it ran.
+    pub rejected: u64,
+    /// Answered with an error.
+    pub failed: u64,
+}
+
 #[derive(Debug, Default)]
 pub struct Stats {
     pub connections_received: u64,
     pub rejected_connections: u64,
     pub commands_processed: u64,
-    pub rejected_calls: u64,
+    pub used_bytes_peak: u64,
     pub expired_keys: u64,
     pub evicted_keys: u64,
     pub keyspace_hits: u64,
@@ -20,8 +30,8 @@ pub struct Stats {
     pub full_syncs: u64,
     pub partial_syncs_accepted: u64,
     pub partial_syncs_refused: u64,
-    /// Calls by the command's index in the table.
-    calls: Vec<u64>,
+    /// By the command's index in the table.
+    commands: Vec<CommandStats>,
     /// Error replies by their code.
     errors: BTreeMap<String, u64>,
 }
@@ -35,15 +45,32 @@ const ERROR_CODE_BYTES_MAX: usize = 32;
 impl Stats {
     pub fn count_call(&mut self, command: usize) {
         self.commands_processed += 1;
-        if self.calls.len() <= command {
-            self.calls.resize(command + 1, 0);
+        self.command_mut(command).calls += 1;
+    }
+
+    pub fn count_rejected(&mut self, command: usize) {
+        self.command_mut(command).rejected += 1;
+    }
+
+    pub fn count_failed(&mut self, command: usize) {
+        self.command_mut(command).failed += 1;
+    }
+
+    fn command_mut(&mut self, command: usize) -> &mut CommandStats {
+        if self.commands.len() <= command {
+            self.commands.resize(command + 1, CommandStats::default());
         }
-        self.calls[command] += 1;
+        &mut self.commands[command]
+    }
+
+    /// What was counted of a command, by its index.
+    pub fn command(&self, command: usize) -> CommandStats {
+        self.commands.get(command).copied().unwrap_or_default()
     }
 
     /// Calls of a command, by its index.
     pub fn calls(&self, command: usize) -> u64 {
-        self.calls.get(command).copied().unwrap_or(0)
+        self.command(command).calls
     }
 
     /// Counts an error reply; `text` begins with its code.

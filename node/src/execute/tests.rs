@@ -7,7 +7,7 @@ use super::{Engine, Outcome};
 use protocol::status::Role;
 
 /// An engine with one session and a hand-set clock.
-struct Bench {
+pub struct Bench {
     engine: Engine,
     session: SessionId,
     now_ms: u64,
@@ -15,7 +15,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut engine = Engine::new(42, Config::default());
         engine.view.role = Role::Standalone;
         let session = engine.sessions.open(|id| {
@@ -31,7 +31,7 @@ impl Bench {
         }
     }
 
-    fn run(&mut self, request: &str) -> String {
+    pub fn run(&mut self, request: &str) -> String {
         self.run_as(self.session, request)
     }
 
@@ -52,8 +52,16 @@ impl Bench {
             .to_owned()
     }
 
+    /// Runs a request of any bytes and gives the bytes of its reply.
+    pub fn run_raw(&mut self, words: &[&[u8]]) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.engine
+            .execute(self.session, words, self.now_ms, &mut out);
+        out
+    }
+
     /// Runs a script: requests and, after `>`, what is answered. Then replays the effects.
-    fn check(mut self, script: &str) {
+    pub fn check(mut self, script: &str) {
         let mut request = "";
         for line in script
             .lines()
@@ -132,7 +140,7 @@ fn strings_are_changed_in_place() {
          APPEND n 5
          > :3
          INCR n
-         > -ERR value is not an integer or out of range
+         > :106
          DEL s n missing
          > :2",
     );

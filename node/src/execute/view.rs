@@ -20,6 +20,8 @@ pub enum Refusal {
     NoAuth,
     #[error("NOPERM User default has no permissions to run the '{0}' command")]
     NoPermission(String),
+    #[error("ERR Command not allowed inside a transaction")]
+    NotInTransaction,
     #[error("LOADING Redis is loading the dataset in memory")]
     Loading,
     #[error("CROSSSLOT Keys in request don't hash to the same slot")]
@@ -39,6 +41,15 @@ pub enum Refusal {
     /// Not an error: the command has to wait.
     #[error("TRYAGAIN The slot is being handed over")]
     Frozen,
+}
+
+impl Refusal {
+    /// The error of the transaction that is given up because of this.
+    pub fn as_abort(&self) -> String {
+        let text = self.to_string();
+        let reason = text.strip_prefix("ERR ").unwrap_or(&text);
+        format!("EXECABORT Transaction discarded because of: {reason}")
+    }
 }
 
 /// Marks a slot without owner.

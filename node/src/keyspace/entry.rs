@@ -27,15 +27,6 @@ impl Value {
         }
     }
 
-    /// What `OBJECT ENCODING` answers.
-    pub fn encoding(&self) -> &'static str {
-        match self {
-            Self::Integer(_) => "int",
-            Self::Bytes(bytes) if bytes.len() <= 44 => "embstr",
-            Self::Bytes(_) => "raw",
-        }
-    }
-
     fn heap_bytes(&self) -> u64 {
         match self {
             Self::Integer(_) => 0,
@@ -43,6 +34,9 @@ impl Value {
         }
     }
 }
+
+/// Longest string that Redis keeps within its object (`embstr`).
+const EMBEDDED_BYTES_MAX: usize = 44;
 
 /// No expiry.
 const NEVER: u64 = u64::MAX;
@@ -56,6 +50,8 @@ pub struct Entry {
     key: SmallVec<[u8; INLINE_KEY_BYTES]>,
     value: Value,
     expires_at_ms: u64,
+    /// The bytes were changed in place; Redis keeps such a string in its own allocation (`raw`).
+    changed_in_place: bool,
     /// Last use for LRU, or counter and minute for LFU; see `eviction`.
     pub access: u32,
 }
@@ -72,6 +68,7 @@ impl Entry {
             key: SmallVec::from_slice(key),
             value,
             expires_at_ms: expires_at_ms.unwrap_or(NEVER),
+            changed_in_place: false,
             access,
         }
     }
@@ -84,12 +81,48 @@ impl Entry {
         &self.value
     }
 
-    pub fn value_mut(&mut self) -> &mut Value {
-        &mut self.value
+    /// The bytes of a string, to be changed in place; an integer becomes its text.
+    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        self.changed_in_place = true;
+        if let Value::Integer(number) = &self.value {
+            let mut text = Vec::new();
+            write_i64(&mut text, *number);
+            self.value = Value::Bytes(text);
+        }
+        match &mut self.value {
+            Value::Bytes(bytes) => bytes,
+            Value::Integer(_) => unreachable!("made bytes above"),
+        }
+    }
+
+    /// Keeps an integer as its text, as Redis keeps the result of INCRBYFLOAT.
+    pub fn keep_as_text(&mut self) {
+        if let Value::Integer(number) = self.value {
+            self.value = Value::Bytes(number.to_string().into_bytes());
+        }
+    }
+
+    /// What `OBJECT ENCODING` answers.
+    pub fn encoding(&self) -> &'static str {
+        match &self.value {
+            Value::Integer(_) => "int",
+            Value::Bytes(bytes) if bytes.len() > EMBEDDED_BYTES_MAX => "raw",
+            Value::Bytes(_) if self.changed_in_place => "raw",
+            Value::Bytes(_) => "embstr",
+        }
+    }
+
+    pub fn is_changed_in_place(&self) -> bool {
+        self.changed_in_place
+    }
+
+    pub fn set_changed_in_place(&mut self, changed: bool) {
+        self.changed_in_place = changed;
     }
 
     /// Replaces the value by a string, in its memory where that fits.
     pub fn set_string(&mut self, bytes: &[u8]) {
+        self.changed_in_place = false;
         match (&mut self.value, parse_i64(bytes)) {
             (Value::Bytes(old), None) if old.capacity() / 2 <= bytes.len() => {
                 old.clear();

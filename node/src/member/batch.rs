@@ -67,6 +67,7 @@ impl Member {
         };
         let next = run.requests(reader, buffer, out);
         let (needed, served, used) = (run.needed, run.served, run.used);
+        state.engine.stats.net_input_bytes += used as u64;
         let end = state.append_effects();
         let needed = needed.max(end.unwrap_or(0));
         if end.is_some() {

@@ -53,6 +53,7 @@ pub async fn tick(member: Rc<Member>) {
         let (now_ms, monotonic_ms) = (member.clock.now_ms(), member.clock.monotonic_ms());
         member.with(|state| {
             state.tick(monotonic_ms);
+            state.engine.observe(now_ms);
             slot = state.engine.expire_some(slot, now_ms, EXPIRE_KEYS);
             state.engine.make_room(now_ms);
             state.append_effects();

@@ -4,7 +4,10 @@
 //! is in the middle of lie in the caller's buffer, and never looks at a byte twice.
 
 use super::inline::split_words;
-use super::{ARGUMENTS_MAX, BULK_BYTES_MAX, INLINE_BYTES_MAX, line_end, parse_i64, write_i64};
+use super::{
+    ARGUMENTS_MAX, BULK_BYTES_MAX, INLINE_BYTES_MAX, REQUEST_BYTES_MAX, line_end, parse_i64,
+    write_i64,
+};
 use std::ops::Range;
 use thiserror::Error;
 
@@ -23,12 +26,23 @@ pub enum RequestError {
     CountUnauthenticated,
     #[error("ERR Protocol error: too big bulk count string")]
     LengthTooLong,
-    #[error("ERR Protocol error: expected '$', got '{}'", char::from(*.0))]
+    #[error("ERR Protocol error: expected '$', got '{}'", shown(*.0))]
     ExpectedBulk(u8),
     #[error("ERR Protocol error: invalid bulk length")]
     Length,
+    #[error("ERR Protocol error: too big request")]
+    RequestTooBig,
     #[error("ERR Protocol error: unauthenticated bulk length")]
     LengthUnauthenticated,
+}
+
+/// A line end would end the reply.
+fn shown(byte: u8) -> char {
+    if matches!(byte, b'\r' | b'\n') {
+        ' '
+    } else {
+        char::from(byte)
+    }
 }
 
 /// What one request may be.
@@ -60,6 +74,8 @@ const UNAUTHENTICATED_BULK_BYTES_MAX: i64 = 16 * 1024;
 /// at its front belong to the request. [`start_next`](Self::start_next) goes on with what follows.
 #[derive(Debug, Default)]
 pub struct RequestReader {
+    /// Where the request begins.
+    start: usize,
     /// Where the next unread byte is.
     position: usize,
     /// Arguments still to come; `None` before the header of a request is read.
@@ -108,6 +124,7 @@ impl RequestReader {
 
     /// Forgets the request just read. `position` is where the next one starts.
     pub fn start_next(&mut self, position: usize) {
+        self.start = position;
         self.position = position;
         self.remaining = None;
         self.bulk = None;
@@ -117,6 +134,7 @@ impl RequestReader {
 
     /// Says that `count` bytes were removed from the front of the buffer between two requests.
     pub fn shift(&mut self, count: usize) {
+        self.start -= count;
         self.position -= count;
         for range in &mut self.arguments {
             *range = range.start - count..range.end - count;
@@ -187,6 +205,9 @@ impl RequestReader {
                 return Ok(false);
             };
             let end = self.position + length;
+            if end - self.start > REQUEST_BYTES_MAX {
+                return Err(RequestError::RequestTooBig);
+            }
             if buffer.len() < end + 2 {
                 return Ok(false);
             }
@@ -291,7 +312,7 @@ mod tests {
     #[test]
     fn violations_are_answered_in_the_words_of_redis() {
         check_error("*x\r\n", "invalid multibulk length");
-        check_error("*1048577\r\n", "invalid multibulk length");
+        check_error("*2147483648\r\n", "invalid multibulk length");
         check_error("*1\r\n:1\r\n", "expected '$', got ':'");
         check_error("*1\r\n$-1\r\n", "invalid bulk length");
         check_error("*1\r\n$536870913\r\n", "invalid bulk length");

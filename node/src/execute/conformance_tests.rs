@@ -1,0 +1,187 @@
+//! What once was answered otherwise than Redis answers it. Each found by the differential test.
+
+use super::tests::Bench;
+
+#[test]
+fn an_expiry_option_may_be_repeated_and_the_last_holds() {
+    Bench::new().check(
+        "SET a 1 EX x EX 100
+         > +OK
+         TTL a
+         > :100
+         SET a 1 EX 100 PX 5
+         > -ERR syntax error
+         GETEX a EX 5 EX 200
+         > $1 1
+         TTL a
+         > :200
+         GETEX a PERSIST PERSIST
+         > $1 1
+         TTL a
+         > :-1
+         GETEX a PERSIST EX 1
+         > -ERR syntax error
+         GETEX a KEEPTTL
+         > -ERR syntax error
+         SET a 1 PERSIST
+         > -ERR syntax error",
+    );
+}
+
+#[test]
+fn options_of_expire_are_read_before_its_number() {
+    Bench::new().check(
+        "EXPIRE a x BAD
+         > -ERR Unsupported option BAD
+         EXPIRE a x NX XX
+         > -ERR NX and XX, GT or LT options at the same time are not compatible
+         EXPIRE a x NX
+         > -ERR value is not an integer or out of range",
+    );
+}
+
+#[test]
+fn numbers_in_strings_changed_in_place_still_count() {
+    Bench::new().check(
+        "APPEND n 1
+         > :1
+         APPEND n 0
+         > :2
+         INCR n
+         > :11
+         INCRBYFLOAT n 1
+         > $2 12
+         OBJECT ENCODING n
+         > $6 embstr
+         INCR n
+         > :13
+         OBJECT ENCODING n
+         > $3 int
+         SETRANGE s 0 ab
+         > :2
+         OBJECT ENCODING s
+         > $3 raw
+         RENAME s t
+         > +OK
+         OBJECT ENCODING t
+         > $3 raw
+         SET t ab
+         > +OK
+         OBJECT ENCODING t
+         > $6 embstr",
+    );
+}
+
+#[test]
+fn floats_are_added_in_extended_precision() {
+    Bench::new().check(
+        "INCRBYFLOAT a 1234567890123456.1
+         > $30 1234567890123456.0999755859375
+         INCRBYFLOAT b 0x10
+         > $2 16
+         INCRBYFLOAT c 5e-324
+         > $1 0
+         INCRBYFLOAT d 1e5000
+         > -ERR value is not a valid float
+         INCRBYFLOAT d inf
+         > -ERR increment would produce NaN or Infinity",
+    );
+}
+
+#[test]
+fn the_empty_key_matches_no_pattern_but_the_star_for_all() {
+    let mut bench = Bench::new();
+    bench.run("SET  x");
+    assert_eq!(bench.run("KEYS **"), "*0");
+    assert_eq!(bench.run("KEYS *"), "*1 $0");
+}
+
+#[test]
+fn a_cursor_is_read_as_by_strtoul() {
+    Bench::new().check(
+        "SCAN -0
+         > *2 $1 0 *0
+         SCAN +0 COUNT 0
+         > -ERR syntax error
+         SCAN 18446744073709551616
+         > -ERR invalid cursor
+         SCAN 0 COUNT x
+         > -ERR value is not an integer or out of range
+         SCAN 0x
+         > -ERR invalid cursor",
+    );
+}
+
+#[test]
+fn a_refused_exec_ends_the_transaction() {
+    Bench::new().check(
+        "MULTI
+         > +OK
+         EXEC a
+         > -EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command
+         EXEC
+         > -ERR EXEC without MULTI
+         MULTI
+         > +OK
+         SHUTDOWN
+         > -ERR Command not allowed inside a transaction
+         EXEC
+         > -EXECABORT Transaction discarded because of previous errors.",
+    );
+}
+
+#[test]
+fn errors_quote_what_was_sent() {
+    Bench::new().check(
+        "NOSUCH a b
+         > -ERR unknown command 'NOSUCH', with args beginning with: 'a' 'b'
+         OBJECT x
+         > -ERR unknown subcommand 'x'. Try OBJECT HELP.
+         CLIENT KILL
+         > -ERR wrong number of arguments for 'client|kill' command
+         SELECT 2147483648
+         > -ERR value is out of range, value must between -2147483648 and 2147483647
+         CLIENT KILL ID x
+         > -ERR client-id should be greater than 0
+         CLIENT KILL TYPE x 1
+         > -ERR Unknown client type 'x'
+         CLIENT LIST ID 0
+         > $0
+         CLUSTER KEYSLOT a
+         > -ERR This instance has cluster support disabled
+         SHUTDOWN SAVE NOSAVE
+         > -ERR syntax error",
+    );
+}
+
+#[test]
+fn errors_may_hold_bytes_that_are_no_text() {
+    let mut bench = Bench::new();
+    let reply = bench.run_raw(&[b"NO\xff\r\n", b"a\0b"]);
+    assert_eq!(
+        reply,
+        b"-ERR unknown command 'NO\xff  ', with args beginning with: 'a' \r\n"
+    );
+    let reply = bench.run_raw(&[b"EXPIRE", b"a", b"1", b"x\xfe\r\n"]);
+    assert_eq!(reply, b"-ERR Unsupported option x\xfe\r\n");
+}
+
+#[test]
+fn options_are_set_all_or_none_and_named_as_asked() {
+    Bench::new().check(
+        "CONFIG SET timeout
+         > -ERR wrong number of arguments for 'config|set' command
+         CONFIG SET timeout 5 maxclients
+         > -ERR syntax error
+         CONFIG SET timeout x nosuch 1
+         > -ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'
+         CONFIG SET TIMEOUT +1
+         > -ERR CONFIG SET failed (possibly related to argument 'timeout') - argument couldn't be parsed into an integer
+         CONFIG SET timeout 5 maxclients 0
+         > -ERR CONFIG SET failed (possibly related to argument 'maxclients') - argument must be between 1 and 4294967295 inclusive
+         CONFIG GET TimeOut timeou?
+         > *2 $7 TimeOut $1 0
+         CONFIG REWRITE
+         > -ERR The server is running without a config file",
+    );
+}

@@ -1,0 +1,113 @@
+//! What counts as the same reply: the same bytes, except where a reply tells the time or names the
+//! connection.
+
+use super::differences;
+use super::servers::shown;
+use protocol::resp::{Reply, read_reply};
+
+/// How the replies to one command are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    Exact,
+    /// Integers may differ by so much: both servers read their own clock.
+    Near(i64),
+    /// Elements in any order.
+    Unordered,
+    /// Only the type: the first byte.
+    Kind,
+    /// Lines or words of `name=value`: the names.
+    Fields,
+}
+
+pub fn measure_of(words: &[Vec<u8>]) -> Measure {
+    let lower = |at: usize| words.get(at).map(|word| word.to_ascii_lowercase());
+    let (name, sub) = (lower(0).unwrap_or_default(), lower(1).unwrap_or_default());
+    match (name.as_slice(), sub.as_slice()) {
+        (b"pttl" | b"pexpiretime", _) => Measure::Near(3000),
+        (b"ttl" | b"expiretime", _) => Measure::Near(3),
+        (b"keys", _) | (b"config", b"get") => Measure::Unordered,
+        (b"client", b"id")
+        | (b"object", b"freq" | b"idletime" | b"refcount")
+        | (
+            b"scan" | b"info" | b"time" | b"randomkey" | b"hello" | b"role" | b"lolwut"
+            | b"command",
+            _,
+        ) => Measure::Kind,
+        (b"client", b"list" | b"info") => Measure::Fields,
+        _ => Measure::Exact,
+    }
+}
+
+/// Whether two raw replies to one request are the same.
+pub fn same(words: &[Vec<u8>], redis: &[u8], node: &[u8]) -> bool {
+    if redis == node {
+        return true;
+    }
+    if let Some(difference) = differences::excuse(words, node) {
+        // Shown with the test's output when it fails, or with --nocapture.
+        println!(
+            "excused {}: {}",
+            shown(&words.join(&b' ')),
+            difference.reason
+        );
+        return true;
+    }
+    let error = redis.first() == Some(&b'-') || node.first() == Some(&b'-');
+    match measure_of(words) {
+        Measure::Exact => false,
+        _ if error => false,
+        Measure::Near(by) => near(redis, node, by),
+        Measure::Unordered => sorted(redis) == sorted(node),
+        Measure::Kind => redis.first() == node.first(),
+        Measure::Fields => fields(redis) == fields(node),
+    }
+}
+
+/// The elements of an array as they lie in the bytes; `None` when it is no array.
+pub fn elements(raw: &[u8]) -> Option<Vec<&[u8]>> {
+    if !matches!(raw.first(), Some(b'*' | b'~' | b'%' | b'>')) {
+        return None;
+    }
+    if raw.starts_with(b"*-1") {
+        return None;
+    }
+    let mut at = raw.iter().position(|&byte| byte == b'\n')? + 1;
+    let mut parts = Vec::new();
+    while at < raw.len() {
+        let (_, length) = read_reply(&raw[at..]).ok()??;
+        parts.push(&raw[at..at + length]);
+        at += length;
+    }
+    Some(parts)
+}
+
+fn near(redis: &[u8], node: &[u8], by: i64) -> bool {
+    let integer = |raw: &[u8]| match read_reply(raw) {
+        Ok(Some((Reply::Integer(value), _))) => Some(value),
+        _ => None,
+    };
+    match (integer(redis), integer(node)) {
+        (Some(redis), Some(node)) if redis >= 0 && node >= 0 => {
+            redis.abs_diff(node) <= by.unsigned_abs()
+        }
+        (redis, node) => redis == node,
+    }
+}
+
+/// The bytes of the header, then the elements in order of their bytes.
+fn sorted(raw: &[u8]) -> Option<(u8, Vec<&[u8]>)> {
+    let mut parts = elements(raw)?;
+    parts.sort_unstable();
+    Some((*raw.first()?, parts))
+}
+
+fn fields(raw: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(raw);
+    let words = text.split([' ', '\n', '\r']);
+    let names = words.filter_map(|word| word.split_once('=').map(|(name, _)| name.to_owned()));
+    let new = |name: &String| differences::CLIENT_FIELDS.contains(&name.as_str());
+    let mut names: Vec<String> = names.filter(|name| !new(name)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}

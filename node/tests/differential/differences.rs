@@ -1,0 +1,67 @@
+//! Where kv-node answers otherwise than Redis 7.0, and why.
+
+/// One deliberate difference.
+pub struct Difference {
+    /// The beginning of the request, lower case.
+    request: &'static str,
+    /// How the node's reply begins; any other reply is still a failure.
+    node: &'static str,
+    pub reason: &'static str,
+}
+
+const fn difference(request: &'static str, node: &'static str, reason: &'static str) -> Difference {
+    Difference {
+        request,
+        node,
+        reason,
+    }
+}
+
+const DIFFERENCES: &[Difference] = &[
+    difference(
+        "config set maxmemory-samples",
+        "-ERR CONFIG SET failed (possibly related to argument 'maxmemory-samples') - argument must \
+         be between 1 and 64 inclusive",
+        "more samples would make the pause of an eviction too long; Redis 8 has the same limit",
+    ),
+    difference(
+        "command getkeys",
+        "-ERR ",
+        "its arity is -3 since Redis 7.2, so that commands without arguments can be asked for",
+    ),
+    difference("client setinfo", "+OK", "new in Redis 7.2"),
+    difference("client setinfo", "-ERR ", "new in Redis 7.2"),
+    difference("cluster myshardid", "-ERR ", "new in Redis 7.2"),
+    difference(
+        "config set proto-max-bulk-len",
+        "-ERR CONFIG SET failed",
+        "a longer bulk string than 512 MiB would not fit the buffers of this server",
+    ),
+    difference(
+        "config set appendonly",
+        "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - can't set immutable",
+        "whether there is a log is decided at the start, by --dir",
+    ),
+    difference("lolwut", "", "shows this server's own version"),
+];
+
+/// Fields of `CLIENT LIST` that are new in Redis 7.2.
+pub const CLIENT_FIELDS: [&str; 2] = ["lib-name", "lib-ver"];
+
+/// Rows of `COMMAND` that differ from Redis 7.0, and why.
+pub const ROWS: &[(&str, &str)] = &[
+    ("wait", "may block, and says so since Redis 7.2"),
+    ("lolwut", "reads no key"),
+    ("command|getkeys", "arity -3 since Redis 7.2"),
+    ("client|setinfo", "new in Redis 7.2"),
+    ("cluster|myshardid", "new in Redis 7.2"),
+];
+
+/// The difference that explains the replies, if there is one.
+pub fn excuse(words: &[Vec<u8>], node: &[u8]) -> Option<&'static Difference> {
+    let request = words.join(&b' ').to_ascii_lowercase();
+    DIFFERENCES.iter().find(|difference| {
+        request.starts_with(difference.request.as_bytes())
+            && node.starts_with(difference.node.as_bytes())
+    })
+}
