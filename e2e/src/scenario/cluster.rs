@@ -187,6 +187,20 @@ impl Cluster {
         .await
     }
 
+    /// Waits until the shard has a primary of a later epoch; it may be the same member.
+    pub async fn wait_until_promoted(&self, shard: usize, epoch: u64) -> Result<(), Overdue> {
+        let what = format!("shard {shard} has a primary of an epoch after {epoch}");
+        self.wait_until(&what, |status| {
+            let shard = status.shards.get(shard).ok_or("there is no such shard")?;
+            let later = shard.epoch > epoch && shard.primary.is_some();
+            later
+                .then_some(())
+                .ok_or_else(|| format!("it is {}", shard.epoch))
+        })
+        .await?;
+        Ok(())
+    }
+
     /// The slots that the status says are owned.
     pub async fn covered(&self) -> anyhow::Result<SlotSet> {
         let mut covered = SlotSet::default();

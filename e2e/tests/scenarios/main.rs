@@ -33,7 +33,21 @@ fn spec(shards: u32, replicas: u32) -> Value {
 
 /// Starts writers and readers and waits until they are at work.
 async fn start_workload(cluster: &Cluster) -> anyhow::Result<Workload> {
-    let workload = Workload::start(Options::new(&cluster.name, cluster.seeds().await?));
+    start_named_workload("first", cluster).await
+}
+
+/// The same with keys of another name, for a second workload on the same cluster.
+async fn start_named_workload(name: &str, cluster: &Cluster) -> anyhow::Result<Workload> {
+    let workload = Workload::start(Options::new(name, cluster.seeds().await?));
+    wait_for_writes(&workload, 200).await?;
+    Ok(workload)
+}
+
+/// Clients that wait for as long as it takes a standby operator to take over.
+async fn start_patient_workload(cluster: &Cluster) -> anyhow::Result<Workload> {
+    let mut options = Options::new("patient", cluster.seeds().await?);
+    options.limits.request = PATIENCE;
+    let workload = Workload::start(options);
     wait_for_writes(&workload, 200).await?;
     Ok(workload)
 }

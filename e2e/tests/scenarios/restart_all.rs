@@ -1,6 +1,6 @@
 //! Every member stops at once and comes back with other addresses: with the data, without a hand.
 
-use super::{finish, spec, start_workload, wait_for_writes};
+use super::{finish, spec, start_named_workload, start_workload, wait_for_writes};
 use e2e::scenario::{PATIENCE, eventually, run};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
@@ -38,7 +38,7 @@ fn all_members_come_back_with_the_data() {
 
         let violations = outcome.violations_from(&cluster.seeds().await?).await?;
         assert_eq!(violations, [], "{} writes", outcome.acknowledged());
-        finish(start_workload(&cluster).await?).await?;
+        finish(start_named_workload("second", &cluster).await?).await?;
         Ok(())
     });
 }
