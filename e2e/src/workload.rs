@@ -158,8 +158,8 @@ impl Outcome {
         self.ledger.errors()
     }
 
-    /// Reads every key and counter back. Gives everything that was lost or went back in time, during
-    /// the workload or since.
+    /// Reads every key and counter back. Gives everything that was lost or went back in time,
+    /// during the workload or since.
     pub async fn violations(&self) -> Result<Vec<Violation>, Unanswered> {
         self.violations_from(&self.options.seeds).await
     }

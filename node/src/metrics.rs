@@ -3,7 +3,7 @@
 use crate::commands::CommandTable;
 use crate::member::State;
 use prometheus::{
-    Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Counter, Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 use protocol::status::Role;
 
@@ -174,8 +174,8 @@ pub fn render(state: &State) -> prometheus::Result<String> {
 
 fn register_cpu(registry: &Registry, state: &State) -> prometheus::Result<()> {
     let facts = &state.engine.view.facts;
-    let cpu = Gauge::new("kv_cpu_seconds_total", "CPU time of the process.")?;
-    cpu.set(facts.cpu_user_seconds + facts.cpu_system_seconds);
+    let cpu = Counter::new("kv_cpu_seconds_total", "CPU time of the process.")?;
+    cpu.inc_by(facts.cpu_user_seconds + facts.cpu_system_seconds);
     registry.register(Box::new(cpu))
 }
 

@@ -1,5 +1,5 @@
-//! A Redis server from the distribution, on a port of its own, for comparison; and a plain `kv-node`
-//! started in the same way.
+//! A Redis server from the distribution, on a port of its own, for comparison; and a plain
+//! `kv-node` started in the same way.
 
 use super::Tool;
 use std::net::TcpListener;

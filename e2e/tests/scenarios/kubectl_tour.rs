@@ -57,70 +57,70 @@ fn the_stock_kubectl_works() {
         let manifest = directory.path().join("demo.yaml");
         std::fs::write(&manifest, MANIFEST)?;
         let apply = format!("apply -f {}", manifest.display());
+        let applied = kubectl.ok(&apply);
         assert!(
-            kubectl
-                .ok(&apply)
-                .contains("kvcluster.kvcluster.dev/demo created")
+            applied.contains("kvcluster.kvcluster.dev/demo created"),
+            "{applied}"
         );
         kubectl.ok("wait kvcluster/demo --for=condition=Ready --timeout=90s");
-
-        let table = kubectl.ok("get kvclusters");
-        for word in [
-            "NAME",
-            "SHARDS",
-            "READY",
-            "PHASE",
-            "CONSISTENCY",
-            "AGE",
-            "2/2",
-            "Quorum",
-        ] {
-            assert!(table.contains(word), "no {word} in:\n{table}");
-        }
-        let listing = kubectl.ok("get pods,sts,svc,pvc");
-        for word in [
-            "pod/demo-0-0",
-            "statefulset.apps/demo-0",
-            "service/demo",
-            "data-demo-0-1",
-        ] {
-            assert!(listing.contains(word), "no {word} in:\n{listing}");
-        }
-        assert!(
-            kubectl
-                .ok("get kvcluster demo -o yaml")
-                .contains("topology:")
-        );
-        kubectl
-            .shows(
-                "describe kvcluster demo",
-                &["Conditions:", "SlotsCovered", "Events:"],
-            )
-            .await;
-        assert!(
-            !kubectl.ok("logs demo-0-0").is_empty(),
-            "the member logged nothing"
-        );
+        look(&kubectl).await;
 
         let unchanged = kubectl.ok(&apply);
         assert!(unchanged.contains("unchanged"), "{unchanged}");
         std::fs::write(&manifest, MANIFEST.replace("shards: 1", "shards: none"))?;
         let refused = kubectl.run(&apply).unwrap_err();
         assert!(refused.contains("spec.shards"), "{refused}");
-
-        let patch = r#"{"spec":{"config":{"timeout":"300"}}}"#;
-        kubectl.ok(&format!("patch kvcluster demo --type=merge -p {patch}"));
-        kubectl.ok("scale kvcluster demo --replicas=2");
-        kubectl.shows("get kvcluster demo", &["4/4", "Ready"]).await;
-        kubectl.ok("delete pod demo-1-0 --wait=true");
-        kubectl.shows("get pods", &["demo-1-0"]).await;
-        kubectl.ok("wait kvcluster/demo --for=condition=Ready --timeout=90s");
-        kubectl.ok("delete kvcluster demo --wait=true --timeout=90s");
-        kubectl
-            .shows("get pods,sts,pvc --ignore-not-found=false", &[])
-            .await;
+        change(&kubectl).await;
         Ok(())
     });
+}
+
+/// Everything that only reads.
+async fn look(kubectl: &Kubectl<'_>) {
+    let columns = [
+        "NAME",
+        "SHARDS",
+        "READY",
+        "PHASE",
+        "CONSISTENCY",
+        "AGE",
+        "2/2",
+        "Quorum",
+    ];
+    kubectl.shows("get kvclusters", &columns).await;
+    let objects = [
+        "pod/demo-0-0",
+        "statefulset.apps/demo-0",
+        "service/demo",
+        "data-demo-0-1",
+    ];
+    kubectl.shows("get pods,sts,svc,pvc", &objects).await;
+    kubectl
+        .shows("get kvcluster demo -o yaml", &["topology:"])
+        .await;
+    let described = ["Conditions:", "SlotsCovered", "Events:"];
+    kubectl.shows("describe kvcluster demo", &described).await;
+    kubectl.shows("logs demo-0-0", &["listening"]).await;
+    kubectl
+        .shows("explain kvcluster.spec.shards", &["hash slots"])
+        .await;
+}
+
+/// Everything that changes the cluster, its end included.
+async fn change(kubectl: &Kubectl<'_>) {
+    let patch = r#"{"spec":{"config":{"timeout":"300"}}}"#;
+    kubectl.ok(&format!("patch kvcluster demo --type=merge -p {patch}"));
+    kubectl.ok("scale kvcluster demo --replicas=2");
+    kubectl.shows("get kvcluster demo", &["4/4", "Ready"]).await;
+    kubectl.ok("delete pod demo-1-0 --wait=true");
+    kubectl.shows("get pods", &["demo-1-0"]).await;
+    kubectl.ok("wait kvcluster/demo --for=condition=Ready --timeout=90s");
+    kubectl.ok("delete kvcluster demo --wait=true --timeout=90s");
+    let gone = eventually("nothing is left", PATIENCE, || async {
+        let left = kubectl.run("get pods,sts,pvc -o name")?;
+        left.trim().is_empty().then_some(()).ok_or(left)
+    });
+    gone.await.unwrap();
 }
 
 #[test]
