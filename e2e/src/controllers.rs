@@ -14,7 +14,6 @@ mod endpoints;
 mod nodes;
 mod replica_set;
 mod scheduler;
-mod service_accounts;
 mod stateful_set;
 mod volume_claims;
 
@@ -89,7 +88,6 @@ impl Controllers {
         volume_claims::spawn(&mut tasks, &context, &stop);
         endpoints::spawn(&mut tasks, &context, &stop);
         disruption::spawn(&mut tasks, &context, &stop);
-        service_accounts::spawn(&mut tasks, &context, &stop);
         scheduler::spawn(&mut tasks, &context, &stop);
         nodes::spawn(&mut tasks, &context, &stop);
         Self { stop, tasks }

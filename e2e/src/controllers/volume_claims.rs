@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
     HostPathVolumeSource, ObjectReference, PersistentVolume, PersistentVolumeClaim,
     PersistentVolumeClaimStatus, PersistentVolumeSpec, PersistentVolumeStatus, Pod,
 };
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
@@ -27,6 +28,7 @@ pub const STORAGE_CLASS: &str = "standard";
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
 pub fn spawn(tasks: &mut JoinSet<()>, context: &Arc<Context>, stop: &CancellationToken) {
+    offer_class(tasks, context, stop);
     let all = watcher::Config::default;
     let client = &context.client;
     let claims = Controller::new(Api::<PersistentVolumeClaim>::all(client.clone()), all()).watches(
@@ -41,6 +43,46 @@ pub fn spawn(tasks: &mut JoinSet<()>, context: &Arc<Context>, stop: &Cancellatio
         |claim| Some(ObjectRef::new(&claim.spec?.volume_name?)),
     );
     drive(tasks, volumes, context, stop, reclaim);
+}
+
+/// Makes the StorageClass object once the API server takes it.
+fn offer_class(tasks: &mut JoinSet<()>, context: &Arc<Context>, stop: &CancellationToken) {
+    let classes: Api<StorageClass> = Api::all(context.client.clone());
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        let class = class();
+        loop {
+            let created = classes.create(&PostParams::default(), &class).await;
+            match tolerate(created, 409) {
+                Ok(_) => return,
+                Err(error) => tracing::debug!(%error, "creating the StorageClass"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(super::ERROR_RETRY) => {}
+            }
+        }
+    });
+}
+
+fn class() -> StorageClass {
+    let is_default = ("storageclass.kubernetes.io/is-default-class", "true");
+    StorageClass {
+        metadata: ObjectMeta {
+            name: Some(STORAGE_CLASS.to_owned()),
+            annotations: Some(
+                [is_default]
+                    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                    .into(),
+            ),
+            ..ObjectMeta::default()
+        },
+        provisioner: "kvcluster.dev/directory".to_owned(),
+        allow_volume_expansion: Some(true),
+        reclaim_policy: Some("Delete".to_owned()),
+        volume_binding_mode: Some("Immediate".to_owned()),
+        ..StorageClass::default()
+    }
 }
 
 fn claim_names(pod: &Pod) -> impl Iterator<Item = &str> {
@@ -128,7 +170,7 @@ async fn bind(context: &Context, claim: &PersistentVolumeClaim) -> Result<(), Co
         finalizers.push(PROTECTION.to_owned());
         let patch = Patch::Merge(json!({
             "metadata": {"finalizers": finalizers},
-            "spec": {"volumeName": volume_name},
+            "spec": {"volumeName": volume_name, "storageClassName": STORAGE_CLASS},
         }));
         let patched = claims.patch(&name, &parameters, &patch).await;
         patched.map_err(during(format!("binding {name}")))?;
