@@ -89,6 +89,11 @@ pub struct Plan {
     pub verdict: Verdict,
 }
 
+/// Whether slots have yet to move for the spec, whatever else is done first.
+pub fn slots_are_to_move(desired: &Desired, observed: &Observed) -> bool {
+    matches!(balance::judge(desired, observed), Verdict::Act(..))
+}
+
 /// Asks the rules in order.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     for rule in RULES {

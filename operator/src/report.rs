@@ -12,7 +12,7 @@ use crate::crd::status::{KVClusterStatus, Phase};
 use crate::crd::{Settings, SettingsError};
 use crate::desire::{Desired, names};
 use crate::observe::Observed;
-use crate::plan::{Plan, Reason, Verdict, health};
+use crate::plan::{Plan, Reason, Verdict, health, slots_are_to_move};
 use protocol::slots::SLOT_COUNT;
 use protocol::topology::{self, Topology};
 
@@ -100,6 +100,7 @@ fn phase(pass: &Pass, judgement: &Judgement) -> Phase {
         return Phase::Unavailable;
     }
     let moving = !topology.migrations.is_empty()
+        || slots_are_to_move(pass.desired, pass.observed)
         || matches!(
             reason_of(pass.plan),
             Reason::MovingSlots | Reason::RemovingShards

@@ -104,8 +104,8 @@ impl State {
             .iter()
             .map(|capture| capture.bytes() as u64)
             .sum();
-        self.engine.view.buffer_bytes =
-            self.output_bytes + self.log.recent_bytes() + walks + captured;
+        // The recent log is left out: its size is fixed, and the headroom of maxmemory is for it.
+        self.engine.view.buffer_bytes = self.output_bytes + walks + captured;
         if let Some(disk) = self.log.disk() {
             disk.set_fsync(self.engine.config.fsync);
         }
