@@ -30,9 +30,6 @@ mod unstick;
 mod volumes;
 mod voters;
 
-#[cfg(test)]
-mod situation;
-
 pub use action::{Action, Member, News};
 pub use reason::{Because, Reason};
 

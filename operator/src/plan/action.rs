@@ -207,31 +207,39 @@ impl fmt::Display for News {
             Self::MemberRemoved { shard, member } => write!(f, "{member} has left {shard}"),
             Self::ShardAdded { shard } => write!(f, "{shard} is ready to receive slots"),
             Self::ShardRemoved { shard } => write!(f, "{shard} has no slots left and is removed"),
-            Self::MigrationStarted {
-                id,
-                source,
-                target,
-                slots,
-            } => {
+            Self::MigrationStarted { .. }
+            | Self::MigrationFinished { .. }
+            | Self::MigrationCancelled { .. } => self.tell_migration(f),
+        }
+    }
+}
+
+impl News {
+    fn tell_migration(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (Self::MigrationStarted {
+            id, source, target, ..
+        }
+        | Self::MigrationFinished {
+            id, source, target, ..
+        }
+        | Self::MigrationCancelled { id, source, target }) = self
+        else {
+            return Ok(());
+        };
+        match self {
+            Self::MigrationStarted { slots, .. } => {
                 write!(
                     f,
                     "{slots} slots begin to move from {source} to {target} ({id})"
                 )
             }
-            Self::MigrationFinished {
-                id,
-                source,
-                target,
-                slots,
-            } => {
+            Self::MigrationFinished { slots, .. } => {
                 write!(
                     f,
                     "{slots} slots have moved from {source} to {target} ({id})"
                 )
             }
-            Self::MigrationCancelled { id, source, target } => {
-                write!(f, "the move from {source} to {target} was given up ({id})")
-            }
+            _ => write!(f, "the move from {source} to {target} was given up ({id})"),
         }
     }
 }

@@ -22,8 +22,8 @@
 //! without StatefulSet demo-0 | claim data-demo-7-0
 //! ```
 
-use super::build::{Situation, newcomer};
-use crate::observe::{ClaimFacts, ImportState, Kind, Observed, Reach};
+use crate::build::{Situation, newcomer};
+use kv_operator::observe::{ClaimFacts, ImportState, Kind, Observed, Reach};
 use protocol::status::{MemberStatus, MigrationPhase, MigrationProgress, Position, Role};
 use protocol::topology::{Migration, Standing, Topology};
 
@@ -44,7 +44,6 @@ pub fn read(lines: &str) -> Situation {
 fn depart(situation: &mut Situation, line: &str) {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let words: Vec<&str> = rest.split_whitespace().collect();
-    let observed = &mut situation.observed;
     match (word, words.as_slice()) {
         ("spec", _) => {
             let fields: serde_yaml::Mapping = serde_yaml::from_str(rest).unwrap();
@@ -61,19 +60,17 @@ fn depart(situation: &mut Situation, line: &str) {
             }
         }
         ("lead", [name]) => situation.lead(name),
+        ("pod", [name, pairs @ ..]) => change_pod(situation, name, pairs),
+        (word, words) => change_observed(&mut situation.observed, word, words),
+    }
+}
+
+fn change_observed(observed: &mut Observed, word: &str, words: &[&str]) {
+    match (word, words) {
         ("topology", ["none"]) => observed.topology = None,
-        ("drop", [name]) => topology(observed)
-            .shards
-            .retain(|shard| shard.name != *name),
-        ("topology", ["cancel", id]) => {
-            let mut migrations = topology(observed).migrations.iter_mut();
-            migrations
-                .find(|migration| migration.id == *id)
-                .unwrap()
-                .cancelled = true;
+        ("drop" | "topology" | "shard" | "standing" | "migration", words) => {
+            change_topology(topology(observed), word, words);
         }
-        ("shard", [name, pairs @ ..]) => change_shard(topology(observed), name, pairs),
-        ("standing", [name, standing]) => set_standing(topology(observed), name, standing),
         ("view", [name, pairs @ ..]) => change_view(observed, name, pairs),
         ("says", [name, pairs @ ..]) => {
             let status = observed
@@ -88,16 +85,6 @@ fn depart(situation: &mut Situation, line: &str) {
             }
         }
         ("follower", [name, pairs @ ..]) => change_follower(observed, name, pairs),
-        ("pod", [name, pairs @ ..]) => change_pod(situation, name, pairs),
-        ("migration", [id, source, "->", target, slots]) => {
-            topology(observed).migrations.push(Migration {
-                id: (*id).to_owned(),
-                slots: slots.parse().unwrap(),
-                source: (*source).to_owned(),
-                target: (*target).to_owned(),
-                cancelled: false,
-            });
-        }
         ("progress", [id, phase]) => set_progress(observed, id, phase),
         ("import", [id, state]) => {
             observed
@@ -123,9 +110,36 @@ fn depart(situation: &mut Situation, line: &str) {
             };
             observed.claims.insert((*name).to_owned(), claim);
         }
-        (reach, names) => names
-            .iter()
-            .for_each(|name| set_reach(observed, reach, name)),
+        (reach, names) => {
+            for name in names {
+                set_reach(observed, reach, name);
+            }
+        }
+    }
+}
+
+fn change_topology(topology: &mut Topology, word: &str, words: &[&str]) {
+    match (word, words) {
+        ("drop", [name]) => topology.shards.retain(|shard| shard.name != *name),
+        ("topology", ["cancel", id]) => {
+            let mut migrations = topology.migrations.iter_mut();
+            migrations
+                .find(|migration| migration.id == *id)
+                .unwrap()
+                .cancelled = true;
+        }
+        ("shard", [name, pairs @ ..]) => change_shard(topology, name, pairs),
+        ("standing", [name, standing]) => set_standing(topology, name, standing),
+        ("migration", [id, source, "->", target, slots]) => {
+            topology.migrations.push(Migration {
+                id: (*id).to_owned(),
+                slots: slots.parse().unwrap(),
+                source: (*source).to_owned(),
+                target: (*target).to_owned(),
+                cancelled: false,
+            });
+        }
+        other => panic!("{other:?}"),
     }
 }
 
@@ -293,7 +307,7 @@ fn import_state(state: &str) -> ImportState {
 }
 
 fn kind_of(kind: &str) -> Kind {
-    crate::observe::caches::KINDS
+    kv_operator::observe::caches::KINDS
         .into_iter()
         .find(|k| format!("{k:?}") == kind)
         .unwrap()
@@ -306,7 +320,7 @@ fn find(observed: &mut Observed, name: &str, what: &str) {
     let found = match what {
         "none" => None,
         "other" => {
-            found.cluster = "other".to_owned();
+            "other".clone_into(&mut found.cluster);
             Some(found)
         }
         version => {

@@ -1,10 +1,9 @@
 //! A healthy cluster, to depart from.
 
-use crate::crd::{KVCluster, KVClusterSpec, Settings};
-use crate::desire::{Desired, names};
-use crate::observe::{ClaimFacts, MemberView, Observed, PodFacts, Reach};
-use crate::plan::create::even_ranges;
-use protocol::slots::SlotSet;
+use kv_operator::crd::{KVCluster, KVClusterSpec, Settings};
+use kv_operator::desire::{Desired, names};
+use kv_operator::observe::{ClaimFacts, MemberView, Observed, PodFacts, Reach};
+use protocol::slots::{SLOT_COUNT, SlotSet};
 use protocol::status::{Follower, MemberStatus, Position, Role};
 use protocol::topology::{Member, Shard, Standing, Topology};
 use serde_yaml::Value;
@@ -25,7 +24,7 @@ impl Situation {
             observed: Observed::default(),
         };
         let settings = situation.settings();
-        let shards = (0..settings.shards).zip(even_ranges(settings.shards as usize));
+        let shards = (0..settings.shards).zip(slots(settings.shards));
         let shards: Vec<Shard> = shards
             .map(|(index, slots)| shard(index, slots, settings.members_per_shard()))
             .collect();
@@ -138,6 +137,13 @@ impl Situation {
         };
         self.observed.members.insert(name.to_owned(), view);
     }
+}
+
+fn slots(shards: u32) -> Vec<SlotSet> {
+    let bound = |index: u32| (index * u32::from(SLOT_COUNT) / shards) as u16;
+    (0..shards)
+        .map(|index| (bound(index)..bound(index + 1)).collect())
+        .collect()
 }
 
 fn shard(index: u32, slots: SlotSet, members: u32) -> Shard {

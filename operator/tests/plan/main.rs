@@ -2,19 +2,20 @@
 //!
 //! A golden file has cases: a claim (`# ...`), lines that depart from a healthy cluster, `=>`, and
 //! the plan. `UPDATE=1` rewrites the plans; they are reviewed like code.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test's functions beside its tests.
 
 mod build;
 mod words;
 
-use super::{Action, Plan, Verdict, plan};
 use build::Situation;
+use kv_operator::plan::{Action, Member, Plan, Verdict, plan};
 use protocol::topology::{Shard, Topology};
 use std::fmt::Write;
 use std::path::Path;
 
 /// Runs every case of a golden file.
 fn check(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/plan/golden/{name}.txt"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/plan/{name}.txt"));
     let text = std::fs::read_to_string(&path).unwrap();
     let mut rewritten = String::new();
     for case in text.split("\n# ").map(|case| case.trim_start_matches("# ")) {
@@ -90,7 +91,7 @@ fn tell(situation: &Situation, plan: &Plan) -> String {
     text
 }
 
-fn names(members: &[super::Member]) -> String {
+fn names(members: &[Member]) -> String {
     members
         .iter()
         .map(|member| member.name.as_str())
