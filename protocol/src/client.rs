@@ -6,10 +6,11 @@ use crate::admin::SYSTEM_USER;
 use crate::resp::{Reply, ReplyError, read_reply, write_request};
 use bytes::{Buf, BytesMut};
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::timeout;
 
 /// Why a request got no reply.
@@ -59,7 +60,16 @@ pub struct Client {
 impl Client {
     /// Connects to `address` (`ip:port`). Every later request must be answered within `deadline`.
     pub async fn connect(address: &str, deadline: Duration) -> Result<Self, ClientError> {
-        let connecting = timeout(deadline, TcpStream::connect(address)).await;
+        Self::connect_from(None, address, deadline).await
+    }
+
+    /// The same from a local address, where a process has one of several to use.
+    pub async fn connect_from(
+        source: Option<IpAddr>,
+        address: &str,
+        deadline: Duration,
+    ) -> Result<Self, ClientError> {
+        let connecting = timeout(deadline, dial(source, address)).await;
         let connected = connecting.map_err(|_| ClientError::Timeout {
             address: address.to_owned(),
             after: deadline,
@@ -85,13 +95,17 @@ impl Client {
         password: Option<&str>,
         deadline: Duration,
     ) -> Result<Self, ClientError> {
-        let mut client = Self::connect(address, deadline).await?;
+        let client = Self::connect(address, deadline).await?;
+        client.as_system(password).await
+    }
+
+    /// Authenticates as the system user when there is a password.
+    pub async fn as_system(mut self, password: Option<&str>) -> Result<Self, ClientError> {
         if let Some(password) = password {
-            client
-                .call(&[b"AUTH", SYSTEM_USER.as_bytes(), password.as_bytes()])
+            self.call(&[b"AUTH", SYSTEM_USER.as_bytes(), password.as_bytes()])
                 .await?;
         }
-        Ok(client)
+        Ok(self)
     }
 
     pub fn address(&self) -> &str {
@@ -181,4 +195,21 @@ impl Client {
             source,
         }
     }
+}
+
+/// Connects, from `source` when the address is of its family.
+async fn dial(source: Option<IpAddr>, address: &str) -> io::Result<TcpStream> {
+    let Some(source) = source.filter(|source| !source.is_unspecified()) else {
+        return TcpStream::connect(address).await;
+    };
+    let mut addresses = lookup_host(address).await?;
+    let Some(target) = addresses.find(|target| target.is_ipv4() == source.is_ipv4()) else {
+        return TcpStream::connect(address).await;
+    };
+    let socket = match source {
+        IpAddr::V4(_) => TcpSocket::new_v4()?,
+        IpAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(target).await
 }

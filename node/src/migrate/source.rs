@@ -410,8 +410,9 @@ impl Feed {
             )
         });
         let address = address.ok_or(MigrateError::NoTarget)?;
-        let client =
-            Client::connect_as_system(&address, password.as_deref(), ANSWER_TIMEOUT).await?;
+        let source = Some(member.options.bind);
+        let client = Client::connect_from(source, &address, ANSWER_TIMEOUT).await?;
+        let client = client.as_system(password.as_deref()).await?;
         Ok(Self {
             client,
             unanswered: 0,

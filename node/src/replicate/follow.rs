@@ -144,8 +144,9 @@ pub async fn run(member: Rc<Member>) {
 
 async fn follow(member: &Rc<Member>, target: &Target, full: bool) -> Result<(), FollowError> {
     let password = member.with(|state| state.engine.system_password.clone());
-    let mut client =
-        Client::connect_as_system(&target.address, password.as_deref(), CONNECT_TIMEOUT).await?;
+    let source = Some(member.options.bind);
+    let mut client = Client::connect_from(source, &target.address, CONNECT_TIMEOUT).await?;
+    client = client.as_system(password.as_deref()).await?;
     let request = member.with(|state| state.sync_request(target.epoch, full));
     let arguments = AdminRequest::Sync(request).to_arguments();
     let mut out = Vec::new();
