@@ -114,6 +114,14 @@ impl World {
         let members = spec.replicas_per_shard as usize + 1;
         let whole =
             |shard: &Shard| shard.electable().len() == members && shard.members.len() == members;
+        for machine in self.machines.values() {
+            let (name, promised, role) = (&machine.name, machine.promised, machine.role());
+            let version = machine.topology.as_ref().map(|topology| topology.version);
+            println!(
+                "  {name} {role:?} promised {promised} knows {version:?} {:?}",
+                machine.log.last()
+            );
+        }
         assert!(topology.shards.iter().all(whole), "{:?}", topology.shards);
         let counts: Vec<usize> = topology
             .shards
