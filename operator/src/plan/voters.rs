@@ -55,8 +55,8 @@ fn change(
             .iter()
             .filter(move |member| primary != Some(&member.name))
     };
-    // A voter may be taken off only on the word of a primary that has the data: one that is not heard
-    // may have lost its own, and this voter be the only one that has it.
+    // A voter may be taken off only on the word of a primary that has the data: one that is not
+    // heard may have lost its own, and this voter be the only one that has it.
     observed.serving_primary(shard)?;
     let lost = replicas().find_map(|member| shed(shard, member, desired, observed));
     lost.or_else(|| {
