@@ -113,6 +113,9 @@ impl Engine {
     }
 }
 
+/// Options that tools set on every server, and that are taken when they change nothing.
+const UNCHANGED_TAKEN: [&str; 2] = ["appendonly", "save"];
+
 /// What `CONFIG SET` does not take for an option.
 fn failed(option: &ConfigOption, reason: &str) -> Failure {
     let name = option.name;
@@ -134,7 +137,9 @@ fn set(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
                 let before = "ERR Unknown option or number of arguments for CONFIG SET - '";
                 Failure::quoting(before, name, "'")
             })?;
-        if option.set.is_none() && context.engine.option(option).as_bytes() != *value {
+        let unchanged = UNCHANGED_TAKEN.contains(&option.name)
+            && context.engine.option(option).as_bytes() == *value;
+        if option.set.is_none() && !unchanged {
             return Err(failed(option, "can't set immutable config"));
         }
         if changes.iter().any(|(other, _)| other.name == option.name) {

@@ -83,8 +83,9 @@ fn parse<'a>(words: &[&'a [u8]]) -> Result<Filter<'a>, Failure> {
     Ok(filter)
 }
 
-/// A cursor as C's `strtoul` reads it: with a sign, and nothing at all is 0.
+/// A cursor as C's `strtoul` reads it: with a sign, up to a NUL; nothing is 0.
 fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
     let (negative, digits) = match text {
         [] => return Some(0),
         [b'-', digits @ ..] => (true, digits),

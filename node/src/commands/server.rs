@@ -196,6 +196,9 @@ fn wait(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let timeout_ms =
         integer(timeout).map_err(|_| "ERR timeout is not an integer or out of range")?;
     let timeout_ms = u64::try_from(timeout_ms).map_err(|_| "ERR timeout is negative")?;
+    if context.now_ms.saturating_add(timeout_ms) > i64::MAX as u64 {
+        return Err("ERR timeout is out of range".into());
+    }
     context.outcome = Outcome::Wait {
         replicas: u64::try_from(replicas).unwrap_or(0),
         timeout_ms,

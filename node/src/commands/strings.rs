@@ -52,10 +52,7 @@ pub const COMMANDS: &[Command] = &[
         Strings,
         "2.2.0",
         "Returns the length of a value.",
-        |context, arguments| {
-            let result = strlen(context, arguments);
-            context.answer(result);
-        },
+        strlen,
     )
     .key_flags("RO")
     .flags(READ | FAST)
@@ -194,18 +191,19 @@ fn append(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn strlen(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+fn strlen(context: &mut Context, arguments: &[&[u8]]) {
     let key = context.hashed(arguments[1]);
-    let length = context.lookup_string(&key)?.map_or(0, |value| value.len());
-    context.reply.integer(length as i64);
-    Ok(())
+    let length = context.read_string(&key, |value, _| value.len());
+    context.reply.integer(length.unwrap_or(0) as i64);
 }
 
 fn getrange(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let (start, end) = (integer(arguments[2])?, integer(arguments[3])?);
     let key = context.hashed(arguments[1]);
-    let value = context.lookup_string(&key)?.unwrap_or_default();
-    context.reply.bulk(slice(&value, start, end));
+    let found = context.read_string(&key, |value, reply| reply.bulk(slice(value, start, end)));
+    if found.is_none() {
+        context.reply.bulk(b"");
+    }
     Ok(())
 }
 
@@ -237,7 +235,8 @@ fn setrange(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let key = context.hashed(arguments[1]);
     let exists = context.lookup(&key).is_some();
     if patch.is_empty() {
-        return strlen(context, arguments);
+        strlen(context, arguments);
+        return Ok(());
     }
     let end = offset.saturating_add(patch.len());
     if end > context.engine.config.bulk_bytes_max {

@@ -96,6 +96,16 @@ impl<'a> Context<'a> {
             .filter(|entry| !entry.is_expired(now_ms))
     }
 
+    /// Reads the bytes of a string key without copying them; `None` when there is no such key.
+    pub fn read_string<R>(
+        &mut self,
+        key: &HashedKey,
+        read: impl FnOnce(&[u8], &mut ReplyWriter) -> R,
+    ) -> Option<R> {
+        let entry = self.engine.lookup(key, self.now_ms)?;
+        Some(read(entry.string(&mut Vec::new()), &mut self.reply))
+    }
+
     /// The bytes of a string key, or the error for another type.
     pub fn lookup_string(&mut self, key: &HashedKey) -> Result<Option<Vec<u8>>, Failure> {
         let Some(entry) = self.lookup(key) else {

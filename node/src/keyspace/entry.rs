@@ -128,7 +128,8 @@ impl Entry {
                 old.clear();
                 old.extend_from_slice(bytes);
             }
-            (value, _) => *value = Value::string(bytes),
+            (value, Some(number)) => *value = Value::Integer(number),
+            (value, None) => *value = Value::Bytes(bytes.to_vec()),
         }
     }
 

@@ -102,7 +102,7 @@ const TEMPLATES: &[&str] = &[
     "CONFIG GET $conf $conf*",
     "CONFIG SET $conf $i",
     "CONFIG $v $v",
-    "CONFIG SET maxmemory-samples $i timeout $i",
+    "CONFIG SET tcp-keepalive $i timeout $i",
     "COMMAND COUNT $v",
     "COMMAND GETKEYS $cmd $k $v $k $v",
     "COMMAND LIST $v*",
@@ -160,6 +160,10 @@ impl Generator {
         let mut words = Vec::new();
         for word in template.split(' ') {
             self.expand(word, &mut words);
+        }
+        if template.starts_with('$') && expires(&words) {
+            // Any number may stand where the expiry does.
+            words.truncate(2);
         }
         self.mutate(&mut words);
         Request {
@@ -222,14 +226,16 @@ impl Generator {
         if words[0] == b"HELLO" {
             return;
         }
+        // No expiry may be so short that it runs out while the sequence runs.
+        let expires = expires(words);
         match self.below(30) {
             0 if words.len() > 1 => drop(words.pop()),
-            1 => {
+            1 if !expires => {
                 let value = self.value();
                 words.push(value);
             }
             2 | 3 => words[0].make_ascii_lowercase(),
-            4 if words.len() > 2 => {
+            4 if words.len() > 2 && !expires => {
                 let at = 1 + self.below(words.len() - 1);
                 words[at] = self.value();
             }

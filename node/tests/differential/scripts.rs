@@ -199,6 +199,9 @@ fn options_are_read_and_set() {
          CONFIG SET timeout 2147483648
          CONFIG SET tcp-keepalive -1
          CONFIG SET maxclients 0
+         CONFIG SET maxmemory-samples 0
+         CONFIG SET maxmemory-samples 100
+         CONFIG SET maxmemory-samples 5
          CONFIG SET auto-aof-rewrite-percentage -1
          CONFIG SET appendonly no
          CONFIG REWRITE

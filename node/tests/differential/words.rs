@@ -307,14 +307,14 @@ pub const CLIENT_WORDS: &[&str] = &[
 ];
 
 pub const CONFIG_WORDS: &[&str] = &[
-    "maxmemory-samples",
+    "auto-aof-rewrite-percentage",
     "maxmemory-policy",
     "timeout",
     "tcp-keepalive",
     "appendfsync",
     "nosuch",
     "databases",
-    "MAXMEMORY-samples",
+    "Auto-AOF-rewrite-percentage",
     "timeou[st]",
     "maxclient",
     "requirepas",
