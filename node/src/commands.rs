@@ -21,6 +21,7 @@ mod scan;
 mod server;
 mod set;
 mod strings;
+mod syntax;
 mod transactions;
 
 pub use info::REDIS_VERSION;
@@ -128,6 +129,8 @@ pub struct Command {
     /// What happens to the keys, in the words of key specifications: access, then kinds. With `|`
     /// between them, of one key each. Empty: as usual for what reads or writes.
     pub key_flags: &'static str,
+    /// The arguments, in the notation of `syntax`.
+    pub syntax: &'static str,
     /// For `COMMAND INFO`: how clients may spread the command over shards, and what its reply is like.
     pub tips: &'static [&'static str],
     /// The ACL category, where it is not the group's.
@@ -157,6 +160,7 @@ pub const fn command(
         flags: 0,
         key_range: (0, 0, 0),
         key_flags: "",
+        syntax: "",
         tips: &[],
         category: None,
         subcommands: &[],
@@ -188,6 +192,11 @@ impl Command {
 
     pub const fn key_flags(mut self, flags: &'static str) -> Self {
         self.key_flags = flags;
+        self
+    }
+
+    pub const fn syntax(mut self, syntax: &'static str) -> Self {
+        self.syntax = syntax;
         self
     }
 

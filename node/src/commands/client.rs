@@ -54,6 +54,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Sets the connection's name.",
         set_name,
     )
+    .syntax("connection-name")
     .flags(USUAL),
     command(
         "client|getname",
@@ -73,6 +74,7 @@ pub const COMMANDS: &[Command] = &[command(
         list,
     )
     .tips(&["nondeterministic_output"])
+    .syntax("[TYPE (client-type=NORMAL|MASTER|REPLICA|PUBSUB)] [ID (id=client-id:integer...)]")
     .flags(USUAL | ADMIN | DANGEROUS),
     command(
         "client|kill",
@@ -82,6 +84,8 @@ pub const COMMANDS: &[Command] = &[command(
         "Terminates open connections.",
         kill,
     )
+    .syntax("(filter=old-format|(new-format=[ID client-id:integer]|[TYPE (client-type=NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|\
+     [USER username]|[ADDR addr]|[LADDR laddr]|[SKIPME (skipme=YES|NO)])...)")
     .flags(USUAL | ADMIN | DANGEROUS),
     command(
         "client|setinfo",
@@ -91,6 +95,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Sets the client library's name.",
         set_info,
     )
+    .syntax("attribute value")
     .flags(USUAL),
     command(
         "client|no-evict",
@@ -100,6 +105,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Exempts the client from eviction.",
         no_evict,
     )
+    .syntax("(enabled=ON|OFF)")
     .flags(USUAL | ADMIN | DANGEROUS),
     command(
         "client|reply",
@@ -109,6 +115,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Turns replies on, off or skips one.",
         reply,
     )
+    .syntax("(action=ON|OFF|SKIP)")
     .flags(USUAL),
     command(
         "client|help",

@@ -90,6 +90,7 @@ pub const COMMANDS: &[Command] = &[command(
         replicas,
     )
     .tips(&["nondeterministic_output"])
+    .syntax("node-id")
     .flags(STALE | ADMIN | DANGEROUS),
     command(
         "cluster|slaves",
@@ -100,6 +101,7 @@ pub const COMMANDS: &[Command] = &[command(
         replicas,
     )
     .tips(&["nondeterministic_output"])
+    .syntax("node-id")
     .flags(STALE | ADMIN | DANGEROUS),
     command(
         "cluster|links",
@@ -124,6 +126,7 @@ pub const COMMANDS: &[Command] = &[command(
             with_view(context, |_, reply| reply.integer(slot));
         },
     )
+    .syntax("key:string")
     .flags(USUAL),
     command(
         "cluster|countkeysinslot",
@@ -136,6 +139,7 @@ pub const COMMANDS: &[Command] = &[command(
             context.answer(result);
         },
     )
+    .syntax("slot")
     .flags(USUAL),
     command(
         "cluster|getkeysinslot",
@@ -149,6 +153,7 @@ pub const COMMANDS: &[Command] = &[command(
         },
     )
     .tips(&["nondeterministic_output"])
+    .syntax("slot count")
     .flags(USUAL),
     command(
         "cluster|help",

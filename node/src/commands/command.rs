@@ -2,7 +2,7 @@
 
 use super::Group::Server;
 use super::flag::{self, LOADING, STALE};
-use super::{Command, CommandTable, command, glob, help};
+use super::{Command, CommandTable, command, glob, help, syntax};
 use crate::execute::Context;
 use crate::execute::context::SYNTAX;
 use protocol::resp::ReplyWriter;
@@ -58,6 +58,7 @@ pub const COMMANDS: &[Command] = &[command(
         info,
     )
     .tips(&["nondeterministic_output_order"])
+    .syntax("[command-name...]")
     .flags(USUAL)
     .category("connection"),
     command(
@@ -69,6 +70,7 @@ pub const COMMANDS: &[Command] = &[command(
         docs,
     )
     .tips(&["nondeterministic_output_order"])
+    .syntax("[command-name...]")
     .flags(USUAL)
     .category("connection"),
     command(
@@ -80,6 +82,7 @@ pub const COMMANDS: &[Command] = &[command(
         list,
     )
     .tips(&["nondeterministic_output_order"])
+    .syntax("[FILTERBY (filterby=MODULE module-name|ACLCAT category|PATTERN pattern)]")
     .flags(USUAL)
     .category("connection"),
     command(
@@ -90,6 +93,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Finds the keys of a command.",
         get_keys,
     )
+    .syntax("command [arg...]")
     .flags(USUAL)
     .category("connection"),
     command(
@@ -235,7 +239,8 @@ fn docs(context: &mut Context, arguments: &[&[u8]]) {
 
 fn document(reply: &mut ReplyWriter, row: &Command) {
     reply.bulk(row.name.as_bytes());
-    reply.map(if row.subcommands.is_empty() { 3 } else { 4 });
+    let more = usize::from(!row.subcommands.is_empty()) + usize::from(!row.syntax.is_empty());
+    reply.map(3 + more);
     let fields = [
         ("summary", row.summary),
         ("since", row.since),
@@ -244,6 +249,10 @@ fn document(reply: &mut ReplyWriter, row: &Command) {
     for (name, value) in fields {
         reply.bulk(name.as_bytes());
         reply.bulk(value.as_bytes());
+    }
+    if !row.syntax.is_empty() {
+        reply.bulk(b"arguments");
+        syntax::describe(reply, row.syntax, row.key_flags.split('|').count());
     }
     if !row.subcommands.is_empty() {
         reply.bulk(b"subcommands");

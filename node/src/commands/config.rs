@@ -28,6 +28,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Returns the values of options.",
         get,
     )
+    .syntax("(parameter=parameter)...")
     .flags(USUAL),
     command(
         "config|set",
@@ -41,6 +42,7 @@ pub const COMMANDS: &[Command] = &[command(
         },
     )
     .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+    .syntax("(parameter value)...")
     .flags(USUAL),
     command(
         "config|rewrite",

@@ -21,6 +21,7 @@ pub const COMMANDS: &[Command] = &[
         ping,
     )
     .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+    .syntax("[message]")
     .flags(FAST),
     command(
         "echo",
@@ -32,6 +33,7 @@ pub const COMMANDS: &[Command] = &[
             context.reply.bulk(arguments[1]);
         },
     )
+    .syntax("message")
     .flags(FAST | LOADING | STALE),
     command(
         "hello",
@@ -41,6 +43,7 @@ pub const COMMANDS: &[Command] = &[
         "Handshakes with the server.",
         hello,
     )
+    .syntax("[arguments=protover [AUTH (username password)] [SETNAME clientname]]")
     .flags(FAST | LOADING | STALE | NO_AUTH | NO_SCRIPT | ALLOW_BUSY),
     command(
         "auth",
@@ -50,6 +53,7 @@ pub const COMMANDS: &[Command] = &[
         "Authenticates the connection.",
         auth,
     )
+    .syntax("[username] password")
     .flags(FAST | LOADING | STALE | NO_AUTH | NO_SCRIPT | ALLOW_BUSY),
     command(
         "select",
@@ -59,6 +63,7 @@ pub const COMMANDS: &[Command] = &[
         "Changes the selected database.",
         select,
     )
+    .syntax("index")
     .flags(FAST | LOADING | STALE),
     command(
         "quit",

@@ -19,6 +19,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .syntax("key seconds [condition=NX|XX|GT|LT]")
     .flags(WRITE | FAST)
     .one_key(),
     command(
@@ -32,6 +33,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .syntax("key milliseconds [condition=NX|XX|GT|LT]")
     .flags(WRITE | FAST)
     .one_key(),
     command(
@@ -45,6 +47,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .syntax("key unix-time-seconds [condition=NX|XX|GT|LT]")
     .flags(WRITE | FAST)
     .one_key(),
     command(
@@ -58,6 +61,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .syntax("key unix-time-milliseconds [condition=NX|XX|GT|LT]")
     .flags(WRITE | FAST)
     .one_key(),
     command(
@@ -71,6 +75,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .tips(&["nondeterministic_output"])
+    .syntax("key")
     .flags(READ | FAST)
     .one_key(),
     command(
@@ -84,6 +89,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .tips(&["nondeterministic_output"])
+    .syntax("key")
     .flags(READ | FAST)
     .one_key(),
     command(
@@ -96,6 +102,7 @@ pub const COMMANDS: &[Command] = &[
             time_left(context, arguments, 1000, true);
         },
     )
+    .syntax("key")
     .flags(READ | FAST)
     .one_key(),
     command(
@@ -108,6 +115,7 @@ pub const COMMANDS: &[Command] = &[
             time_left(context, arguments, 1, true);
         },
     )
+    .syntax("key")
     .flags(READ | FAST)
     .one_key(),
     command(
@@ -118,6 +126,7 @@ pub const COMMANDS: &[Command] = &[
         "Removes the expiry of a key.",
         persist,
     )
+    .syntax("key")
     .flags(WRITE | FAST)
     .one_key(),
 ];

@@ -24,6 +24,7 @@ pub const COMMANDS: &[Command] = &[command(
     "request_policy:all_shards",
     "response_policy:special",
 ])
+.syntax("[section...]")
 .flags(LOADING | STALE | DANGEROUS)];
 
 type Section = (&'static str, fn(&mut String, &Engine, u64));

@@ -10,6 +10,7 @@ pub const COMMANDS: &[Command] = &[
     command("del", -2, Generic, "1.0.0", "Deletes keys.", delete)
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
         .key_flags("RM delete")
+        .syntax("key...")
         .flags(WRITE)
         .key_range(1, -1, 1),
     command(
@@ -22,6 +23,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
     .key_flags("RM delete")
+    .syntax("key...")
     .flags(WRITE | FAST)
     .key_range(1, -1, 1),
     command(
@@ -34,6 +36,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
     .key_flags("RO")
+    .syntax("key...")
     .flags(READ | FAST)
     .key_range(1, -1, 1),
     command(
@@ -46,6 +49,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
     .key_flags("RO")
+    .syntax("key...")
     .flags(READ | FAST)
     .key_range(1, -1, 1),
     command(
@@ -57,6 +61,7 @@ pub const COMMANDS: &[Command] = &[
         type_of,
     )
     .key_flags("RO")
+    .syntax("key")
     .flags(READ | FAST)
     .one_key(),
     command(
@@ -71,6 +76,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access delete|OW update")
+    .syntax("key newkey")
     .flags(WRITE)
     .key_range(1, 2, 1),
     command(
@@ -85,6 +91,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access delete|OW insert")
+    .syntax("key newkey")
     .flags(WRITE | FAST)
     .key_range(1, 2, 1),
     command(
@@ -113,10 +120,12 @@ pub const COMMANDS: &[Command] = &[
     .category("keyspace"),
     command("flushall", -1, Server, "1.0.0", "Removes all keys.", flush)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .syntax("[flush-type=ASYNC|SYNC]")
         .flags(WRITE | KEYSPACE | DANGEROUS)
         .category("keyspace"),
     command("flushdb", -1, Server, "1.0.0", "Removes all keys.", flush)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .syntax("[flush-type=ASYNC|SYNC]")
         .flags(WRITE | KEYSPACE | DANGEROUS)
         .category("keyspace"),
 ];

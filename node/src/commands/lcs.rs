@@ -17,6 +17,7 @@ pub const COMMANDS: &[Command] = &[command(
         context.answer(result);
     },
 )
+.syntax("key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]")
 .flags(READ)
 .key_range(1, 2, 1)];
 

@@ -21,6 +21,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access update")
+    .syntax("key")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
@@ -35,6 +36,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access update")
+    .syntax("key")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
@@ -49,6 +51,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access update")
+    .syntax("key increment")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
@@ -63,6 +66,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access update")
+    .syntax("key decrement")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
@@ -77,6 +81,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access update")
+    .syntax("key increment:double")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
 ];

@@ -30,6 +30,7 @@ pub const COMMANDS: &[Command] = &[command(
     )
     .tips(&["nondeterministic_output"])
     .key_flags("RO")
+    .syntax("key")
     .flags(READ)
     .key_range(2, 2, 1),
     command(
@@ -42,6 +43,7 @@ pub const COMMANDS: &[Command] = &[command(
     )
     .tips(&["nondeterministic_output"])
     .key_flags("RO")
+    .syntax("key")
     .flags(READ)
     .key_range(2, 2, 1),
     command(
@@ -54,6 +56,7 @@ pub const COMMANDS: &[Command] = &[command(
     )
     .tips(&["nondeterministic_output"])
     .key_flags("RO")
+    .syntax("key")
     .flags(READ)
     .key_range(2, 2, 1),
     command(
@@ -72,6 +75,7 @@ pub const COMMANDS: &[Command] = &[command(
     )
     .tips(&["nondeterministic_output"])
     .key_flags("RO")
+    .syntax("key")
     .flags(READ)
     .key_range(2, 2, 1),
     command(

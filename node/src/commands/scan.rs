@@ -21,6 +21,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .tips(&["nondeterministic_output", "request_policy:special"])
+    .syntax("cursor [MATCH pattern] [COUNT count] [TYPE type]")
     .flags(READ | KEYSPACE),
     command(
         "keys",
@@ -31,6 +32,7 @@ pub const COMMANDS: &[Command] = &[
         keys,
     )
     .tips(&["nondeterministic_output_order", "request_policy:all_shards"])
+    .syntax("pattern")
     .flags(READ | KEYSPACE | DANGEROUS),
 ];
 

@@ -32,6 +32,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .tips(&["request_policy:all_shards", "response_policy:agg_min"])
+    .syntax("numreplicas timeout")
     .flags(BLOCKING)
     .category("connection"),
     command(
@@ -59,6 +60,7 @@ pub const COMMANDS: &[Command] = &[
         "Stops the server.",
         shutdown,
     )
+    .syntax("[save-selector=NOSAVE|SAVE] [NOW] [FORCE] [ABORT]")
     .flags(ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY),
     command(
         "readonly",

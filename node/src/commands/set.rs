@@ -19,7 +19,8 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access update variable_flags")
-    .flags(WRITE | DENY_OOM)
+    .syntax("key value [condition=NX|XX] [GET] [expiration=EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]")
+.flags(WRITE | DENY_OOM)
     .one_key(),
     command(
         "setnx",
@@ -30,7 +31,8 @@ pub const COMMANDS: &[Command] = &[
         setnx,
     )
     .key_flags("OW insert")
-    .flags(WRITE | DENY_OOM | FAST)
+    .syntax("key value")
+.flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
         "setex",
@@ -44,7 +46,8 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("OW update")
-    .flags(WRITE | DENY_OOM)
+    .syntax("key seconds value")
+.flags(WRITE | DENY_OOM)
     .one_key(),
     command(
         "psetex",
@@ -58,7 +61,8 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("OW update")
-    .flags(WRITE | DENY_OOM)
+    .syntax("key milliseconds value")
+.flags(WRITE | DENY_OOM)
     .one_key(),
     command(
         "getset",
@@ -72,7 +76,8 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access update")
-    .flags(WRITE | DENY_OOM | FAST)
+    .syntax("key value")
+.flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
         "getex",
@@ -86,7 +91,8 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access update")
-    .flags(WRITE | FAST)
+    .syntax("key [expiration=EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]")
+.flags(WRITE | FAST)
     .one_key(),
 ];
 

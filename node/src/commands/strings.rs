@@ -16,6 +16,7 @@ pub const COMMANDS: &[Command] = &[
         "Returns the string value of a key.",
         get,
     )
+    .syntax("key")
     .flags(READ | FAST)
     .one_key(),
     command(
@@ -30,6 +31,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access delete")
+    .syntax("key")
     .flags(WRITE | FAST)
     .one_key(),
     command(
@@ -44,6 +46,7 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW insert")
+    .syntax("key value")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
@@ -55,6 +58,7 @@ pub const COMMANDS: &[Command] = &[
         strlen,
     )
     .key_flags("RO")
+    .syntax("key")
     .flags(READ | FAST)
     .one_key(),
     command(
@@ -68,6 +72,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .syntax("key start end")
     .flags(READ)
     .one_key(),
     command(
@@ -81,6 +86,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .syntax("key start end")
     .flags(READ)
     .one_key(),
     command(
@@ -94,6 +100,7 @@ pub const COMMANDS: &[Command] = &[
             context.answer(result);
         },
     )
+    .syntax("key offset value")
     .flags(WRITE | DENY_OOM)
     .one_key(),
     command(
@@ -105,6 +112,7 @@ pub const COMMANDS: &[Command] = &[
         mget,
     )
     .tips(&["request_policy:multi_shard"])
+    .syntax("key...")
     .flags(READ | FAST)
     .key_range(1, -1, 1),
     command(
@@ -123,6 +131,7 @@ pub const COMMANDS: &[Command] = &[
         "response_policy:all_succeeded",
     ])
     .key_flags("OW update")
+    .syntax("(key value)...")
     .flags(WRITE | DENY_OOM)
     .key_range(1, -1, 2),
     command(
@@ -138,6 +147,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .tips(&["request_policy:multi_shard", "response_policy:agg_min"])
     .key_flags("OW insert")
+    .syntax("(key value)...")
     .flags(WRITE | DENY_OOM)
     .key_range(1, -1, 2),
 ];

@@ -47,6 +47,7 @@ pub const COMMANDS: &[Command] = &[
         watch,
     )
     .key_flags("RO")
+    .syntax("key...")
     .flags(USUAL | FAST | IN_MULTI_AT_ONCE | ALLOW_BUSY)
     .key_range(1, -1, 1),
     command(

@@ -1,0 +1,246 @@
+//! The syntax of a command as its row writes it, and as `COMMAND DOCS` answers it.
+//!
+//! `word` is an argument, `word:type` one of a type that its name does not tell, `WORD` a keyword,
+//! `WORD word` an argument after a keyword, `[…]` optional, `(a b)` a group, `(name=a|b)` one of
+//! several; `...` at the end of any of them: repeated.
+
+use protocol::resp::ReplyWriter;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Shape<'a> {
+    /// With its type.
+    Word(&'a str),
+    Keyword,
+    OneOf(Vec<Argument<'a>>),
+    Block(Vec<Argument<'a>>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Argument<'a> {
+    name: String,
+    shape: Shape<'a>,
+    token: Option<&'a str>,
+    optional: bool,
+    multiple: bool,
+}
+
+/// Types by the argument's name, where it does not say `name:type`; others are strings.
+const TYPES: &[(&str, &[&str])] = &[
+    ("key", &["key", "key1", "key2", "newkey"]),
+    ("pattern", &["pattern"]),
+    (
+        "unix-time",
+        &["unix-time-seconds", "unix-time-milliseconds"],
+    ),
+    (
+        "integer",
+        &[
+            "count",
+            "cursor",
+            "decrement",
+            "end",
+            "increment",
+            "index",
+            "milliseconds",
+            "min-match-len",
+            "numreplicas",
+            "offset",
+            "protover",
+            "seconds",
+            "slot",
+            "start",
+            "timeout",
+        ],
+    ),
+];
+
+/// A word of the syntax: its name and its type.
+fn word(text: &str) -> Argument<'_> {
+    let (name, kind) = text.split_once(':').unwrap_or_else(|| {
+        let found = TYPES.iter().find(|(_, names)| names.contains(&text));
+        (text, found.map_or("string", |(kind, _)| kind))
+    });
+    plain(name.to_owned(), Shape::Word(kind))
+}
+
+/// Splits at `separator` where no bracket is open.
+fn split(text: &str, separator: char) -> Vec<&str> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
+    for (at, character) in text.char_indices() {
+        match character {
+            '[' | '(' => depth += 1,
+            ']' | ')' => depth -= 1,
+            _ if depth == 0 && character == separator => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+fn is_keyword(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_uppercase())
+}
+
+/// A sequence of arguments.
+fn parse(syntax: &str) -> Vec<Argument<'_>> {
+    let mut parts = split(syntax, ' ').into_iter().peekable();
+    let mut arguments = Vec::new();
+    while let Some(text) = parts.next() {
+        if !is_keyword(text) {
+            arguments.push(parse_one(text));
+            continue;
+        }
+        let argument = match parts.next_if(|next| !is_keyword(next) && !next.starts_with('[')) {
+            Some(next) => parse_one(next),
+            None => plain(text.to_ascii_lowercase(), Shape::Keyword),
+        };
+        let token = Some(text);
+        arguments.push(Argument { token, ..argument });
+    }
+    arguments
+}
+
+/// A word, a group or something optional, perhaps repeated.
+fn parse_one(text: &str) -> Argument<'_> {
+    let (text, multiple) = text
+        .strip_suffix("...")
+        .map_or((text, false), |text| (text, true));
+    let inside = |open: char, close: char| text.strip_prefix(open)?.strip_suffix(close);
+    let mut argument = match (inside('[', ']'), inside('(', ')')) {
+        (Some(inner), _) => Argument {
+            optional: true,
+            ..parse_group(inner)
+        },
+        (_, Some(inner)) => parse_group(inner),
+        (None, None) => word(text),
+    };
+    argument.multiple |= multiple;
+    argument
+}
+
+/// What stands in brackets: `name=a|b`, `name=a b`, `a b` or a single argument.
+fn parse_group(text: &str) -> Argument<'_> {
+    let named = split(text, '=');
+    let (name, body) = match named.as_slice() {
+        [name, body] => (*name, *body),
+        _ => ("", text),
+    };
+    let choices = split(body, '|');
+    if choices.len() > 1 {
+        return plain(
+            name.to_owned(),
+            Shape::OneOf(choices.into_iter().flat_map(parse).collect()),
+        );
+    }
+    let mut parts = parse(body);
+    if parts.len() == 1 && name.is_empty() {
+        return parts.remove(0);
+    }
+    let joined = parts
+        .iter()
+        .map(|part| part.name.as_str())
+        .collect::<Vec<_>>()
+        .join("_");
+    plain(
+        if name.is_empty() {
+            joined
+        } else {
+            name.to_owned()
+        },
+        Shape::Block(parts),
+    )
+}
+
+fn plain(name: String, shape: Shape) -> Argument {
+    Argument {
+        name,
+        shape,
+        token: None,
+        optional: false,
+        multiple: false,
+    }
+}
+
+/// The `arguments` of `COMMAND DOCS`; `key_specs` says how many key specifications the command has.
+pub fn describe(reply: &mut ReplyWriter, syntax: &str, key_specs: usize) {
+    let arguments = parse(syntax);
+    reply.array(arguments.len());
+    let mut keys = 0;
+    for argument in &arguments {
+        write(reply, argument, &mut keys, key_specs);
+    }
+}
+
+fn write(reply: &mut ReplyWriter, argument: &Argument, keys: &mut usize, key_specs: usize) {
+    let (kind, parts) = match &argument.shape {
+        Shape::Word(kind) => (*kind, None),
+        Shape::Keyword => ("pure-token", None),
+        Shape::OneOf(parts) => ("oneof", Some(parts)),
+        Shape::Block(parts) => ("block", Some(parts)),
+    };
+    let flags = [
+        (argument.optional, "optional"),
+        (argument.multiple, "multiple"),
+    ];
+    let flags = flags.iter().filter(|(holds, _)| *holds);
+    let has_flags = usize::from(argument.optional || argument.multiple);
+    let fields = 2 + usize::from(kind == "key") + usize::from(argument.token.is_some());
+    reply.map(fields + has_flags + usize::from(parts.is_some()));
+    for (field, value) in [("name", argument.name.as_str()), ("type", kind)] {
+        reply.bulk(field.as_bytes());
+        reply.bulk(value.as_bytes());
+    }
+    if kind == "key" {
+        reply.bulk(b"key_spec_index");
+        reply.integer((*keys).min(key_specs.saturating_sub(1)) as i64);
+        *keys += 1;
+    }
+    if let Some(token) = argument.token {
+        reply.bulk(b"token");
+        reply.bulk(token.as_bytes());
+    }
+    if has_flags > 0 {
+        reply.bulk(b"flags");
+        reply.set(flags.clone().count());
+        flags.for_each(|(_, name)| reply.simple(name));
+    }
+    if let Some(parts) = parts {
+        reply.bulk(b"arguments");
+        reply.array(parts.len());
+        for part in parts {
+            write(reply, part, keys, key_specs);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_syntax_is_parsed_into_arguments() {
+        let arguments = parse("key value [condition=NX|XX] [GET] [MATCH pattern] (a b)... c...");
+        let shown: Vec<(&str, bool, bool, Option<&str>)> = arguments
+            .iter()
+            .map(|a| (a.name.as_str(), a.optional, a.multiple, a.token))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("key", false, false, None),
+                ("value", false, false, None),
+                ("condition", true, false, None),
+                ("get", true, false, Some("GET")),
+                ("pattern", true, false, Some("MATCH")),
+                ("a_b", false, true, None),
+                ("c", false, true, None),
+            ]
+        );
+        assert_eq!(arguments[0].shape, Shape::Word("key"));
+        assert!(matches!(&arguments[2].shape, Shape::OneOf(choices) if choices.len() == 2));
+    }
+}
