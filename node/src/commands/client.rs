@@ -84,8 +84,11 @@ pub const COMMANDS: &[Command] = &[command(
         "Terminates open connections.",
         kill,
     )
-    .syntax("(filter=old-format|(new-format=[ID client-id:integer]|[TYPE (client-type=NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|\
-     [USER username]|[ADDR addr]|[LADDR laddr]|[SKIPME (skipme=YES|NO)])...)")
+    .syntax(
+        "(filter=old-format|(new-format=[ID client-id:integer]|\
+         [TYPE (client-type=NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|\
+     [USER username]|[ADDR addr]|[LADDR laddr]|[SKIPME (skipme=YES|NO)])...)",
+    )
     .flags(USUAL | ADMIN | DANGEROUS),
     command(
         "client|setinfo",

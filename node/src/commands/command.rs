@@ -192,7 +192,7 @@ fn describe_keys(reply: &mut ReplyWriter, row: &Command) {
     }
 }
 
-/// One specification: keys from `first` on, `last` counted from there or, when negative, from the end.
+/// One specification: keys from `first` on; `last` counts from there, or from the end if negative.
 fn describe_spec(reply: &mut ReplyWriter, flags: &str, first: i32, last: i32, step: i32) {
     reply.map(3);
     reply.bulk(b"flags");

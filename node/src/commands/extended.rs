@@ -1,7 +1,7 @@
 //! The 80-bit floating point numbers of x86, in which Redis computes INCRBYFLOAT (`long double`).
 //!
-//! Reading, adding and printing are done exactly and rounded once to the 64 bits of a significand, to
-//! the nearest with ties to even, as the C library does. So the same digits come out on any processor.
+//! Reading, adding and printing are done exactly and rounded once to the 64 bits of a significand,
+//! to the nearest with ties to even, as the C library does. So the same digits come out everywhere.
 //! Nothing here is fast; one INCRBYFLOAT costs a few microseconds.
 
 use num_bigint::{BigInt, BigUint, Sign};
@@ -35,8 +35,8 @@ pub enum Extended {
 }
 
 impl Extended {
-    /// Reads what `strtold` reads, all of it; `None` for NaN, for what is too large, and for what is
-    /// too small to differ from zero without being it.
+    /// Reads what `strtold` reads, all of it; `None` for NaN, for what is too large, and for what
+    /// is too small to differ from zero without being it.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.len() >= TEXT_BYTES_MAX {
             return None;

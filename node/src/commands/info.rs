@@ -287,7 +287,8 @@ fn command_stats(text: &mut String, engine: &Engine, _now_ms: u64) {
             // Writing to a string cannot fail.
             let _ = write!(
                 text,
-                "cmdstat_{}:calls={},usec=0,usec_per_call=0.00,rejected_calls={},failed_calls={}\r\n",
+                "cmdstat_{}:calls={},usec=0,usec_per_call=0.00,\
+                 rejected_calls={},failed_calls={}\r\n",
                 row.name, counted.calls, counted.rejected, counted.failed
             );
         }

@@ -19,8 +19,11 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access update variable_flags")
-    .syntax("key value [condition=NX|XX] [GET] [expiration=EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]")
-.flags(WRITE | DENY_OOM)
+    .syntax(
+        "key value [condition=NX|XX] [GET] [expiration=EX seconds|PX milliseconds|\
+         EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]",
+    )
+    .flags(WRITE | DENY_OOM)
     .one_key(),
     command(
         "setnx",
@@ -32,7 +35,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .key_flags("OW insert")
     .syntax("key value")
-.flags(WRITE | DENY_OOM | FAST)
+    .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
         "setex",
@@ -47,7 +50,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .key_flags("OW update")
     .syntax("key seconds value")
-.flags(WRITE | DENY_OOM)
+    .flags(WRITE | DENY_OOM)
     .one_key(),
     command(
         "psetex",
@@ -62,7 +65,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .key_flags("OW update")
     .syntax("key milliseconds value")
-.flags(WRITE | DENY_OOM)
+    .flags(WRITE | DENY_OOM)
     .one_key(),
     command(
         "getset",
@@ -77,7 +80,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .key_flags("RW access update")
     .syntax("key value")
-.flags(WRITE | DENY_OOM | FAST)
+    .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
     command(
         "getex",
@@ -91,8 +94,11 @@ pub const COMMANDS: &[Command] = &[
         },
     )
     .key_flags("RW access update")
-    .syntax("key [expiration=EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]")
-.flags(WRITE | FAST)
+    .syntax(
+        "key [expiration=EX seconds|PX milliseconds|\
+         EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]",
+    )
+    .flags(WRITE | FAST)
     .one_key(),
 ];
 

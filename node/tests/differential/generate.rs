@@ -18,8 +18,8 @@ pub struct Request {
 /// How many connections a sequence uses; the last one speaks RESP3.
 pub const CONNECTIONS: usize = 3;
 
-/// Requests as words; a word with `$` in front stands for a random one, with `*` at its end for up to
-/// three of them.
+/// Requests as words; a word with `$` in front stands for a random one, with `*` at its end for up
+/// to three of them.
 const TEMPLATES: &[&str] = &[
     "SET $k $v",
     "SET $k $v",

@@ -71,7 +71,8 @@ struct Client {
 
 fn run(servers: &Servers, requests: &[Request]) -> Result<(), String> {
     let mut control = servers.connect();
-    let reset = "CONFIG SET auto-aof-rewrite-percentage 100 timeout 0 tcp-keepalive 300 appendfsync everysec \
+    let reset = "CONFIG SET auto-aof-rewrite-percentage 100 timeout 0 tcp-keepalive 300 \
+                 appendfsync everysec \
                  maxmemory-policy noeviction";
     for line in ["FLUSHALL", reset] {
         let (redis, node) = control.say(line);
