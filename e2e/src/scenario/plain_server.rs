@@ -3,7 +3,6 @@
 
 use super::Tool;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{fs, io};
@@ -100,11 +99,6 @@ impl PlainServer {
 
     pub fn process(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Where its files are.
-    pub fn directory(&self) -> PathBuf {
-        self.directory.path().to_owned()
     }
 
     async fn wait_until_it_answers(&self) -> Result<(), PlainServerError> {

@@ -106,13 +106,6 @@ impl Scene {
         patched.context("scaling the operator")?;
         Ok(())
     }
-
-    /// How many operators run.
-    pub async fn operators(&self) -> anyhow::Result<usize> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
-        let operators = ListParams::default().labels("app.kubernetes.io/name=kv-operator");
-        Ok(pods.list(&operators).await?.items.len())
-    }
 }
 
 async fn kill_pod(pods: &Api<Pod>, name: &str) -> anyhow::Result<()> {
