@@ -278,14 +278,16 @@ impl State {
         }
     }
 
+    /// Whether more waits for the disk than may be kept in memory.
+    pub fn disk_queue_is_full(&self) -> bool {
+        let disk = self.log.disk();
+        disk.is_some_and(|disk| disk.queued_bytes() > DISK_QUEUE_BYTES_MAX)
+    }
+
     /// Whether clients have to wait because the disk cannot keep up. A disk that fails makes nobody
     /// wait: writes are refused then.
     pub fn disk_is_behind(&self) -> bool {
-        let queued = self
-            .log
-            .disk()
-            .map_or(0, crate::log::disk::Disk::queued_bytes);
-        queued > DISK_QUEUE_BYTES_MAX && self.engine.view.disk_error.is_none()
+        self.disk_queue_is_full() && self.engine.view.disk_error.is_none()
     }
 
     /// Takes the effects that have collected into the log; gives the log's end when there were any.

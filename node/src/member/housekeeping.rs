@@ -54,8 +54,11 @@ pub async fn tick(member: Rc<Member>) {
         member.with(|state| {
             state.tick(monotonic_ms);
             state.engine.observe(now_ms);
-            slot = state.engine.expire_some(slot, now_ms, EXPIRE_KEYS);
-            state.engine.make_room(now_ms);
+            // What expires or is evicted is written to the log, which a failing disk cannot take.
+            if state.engine.view.disk_error.is_none() {
+                slot = state.engine.expire_some(slot, now_ms, EXPIRE_KEYS);
+                state.engine.make_room(now_ms);
+            }
             state.append_effects();
             state.flush();
             state.engine.keyspace.collect_garbage(FREE_ENTRIES);

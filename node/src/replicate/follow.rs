@@ -186,6 +186,10 @@ impl Follower<'_> {
         loop {
             self.frames().await?;
             self.acknowledge().await?;
+            // A disk that is slow or fails stops the stream; nothing piles up here for it.
+            let follows = |state: &mut State| (!state.disk_queue_is_full()).then_some(());
+            let member = self.member;
+            member.until(&member.signals.committed, follows).await;
             let member = Rc::clone(self.member);
             tokio::select! {
                 read = timeout(SILENCE_MAX, self.stream.read_buf(&mut self.buffer)) => {
