@@ -131,7 +131,8 @@ pub struct Command {
     pub key_flags: &'static str,
     /// The arguments, in the notation of `syntax`.
     pub syntax: &'static str,
-    /// For `COMMAND INFO`: how clients may spread the command over shards, and what its reply is like.
+    /// For `COMMAND INFO`: how clients may spread the command over shards, and what its reply is
+    /// like.
     pub tips: &'static [&'static str],
     /// The ACL category, where it is not the group's.
     pub category: Option<&'static str>,

@@ -102,8 +102,8 @@ pub struct MemberStatus {
     pub held_offset: u64,
     /// What the write quorum holds; at the primary.
     pub committed_offset: u64,
-    /// End of the record that opened the current epoch; at the primary. Only what reaches it has been
-    /// committed in this epoch.
+    /// End of the record that opened the current epoch; at the primary. Only what reaches it has
+    /// been committed in this epoch.
     #[serde(default)]
     pub epoch_offset: u64,
     /// The member has not forgotten anything it ever acknowledged.

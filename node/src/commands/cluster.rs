@@ -407,7 +407,8 @@ fn info(context: &mut Context, _arguments: &[&[u8]]) {
             "cluster_enabled:1\r\ncluster_state:{}\r\ncluster_slots_assigned:{assigned}\r\n\
              cluster_slots_ok:{assigned}\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:0\r\n\
              cluster_known_nodes:{members}\r\ncluster_size:{size}\r\n\
-             cluster_current_epoch:{epoch}\r\ncluster_my_epoch:{mine}\r\ncluster_stats_messages_sent:0\r\n\
+             cluster_current_epoch:{epoch}\r\ncluster_my_epoch:{mine}\r\n\
+             cluster_stats_messages_sent:0\r\n\
              cluster_stats_messages_received:0\r\ntotal_cluster_links_buffer_limit_exceeded:0\r\n",
             if up { "ok" } else { "fail" }
         );

@@ -176,9 +176,11 @@ fn options_are_set_all_or_none_and_named_as_asked() {
          CONFIG SET timeout x nosuch 1
          > -ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'
          CONFIG SET TIMEOUT +1
-         > -ERR CONFIG SET failed (possibly related to argument 'timeout') - argument couldn't be parsed into an integer
+         > -ERR CONFIG SET failed (possibly related to argument 'timeout') - \
+             argument couldn't be parsed into an integer
          CONFIG SET timeout 5 maxclients 0
-         > -ERR CONFIG SET failed (possibly related to argument 'maxclients') - argument must be between 1 and 4294967295 inclusive
+         > -ERR CONFIG SET failed (possibly related to argument 'maxclients') - \
+             argument must be between 1 and 4294967295 inclusive
          CONFIG GET TimeOut timeou?
          > *2 $7 TimeOut $1 0
          CONFIG REWRITE

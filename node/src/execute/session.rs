@@ -142,8 +142,9 @@ impl Session {
         flags.push_str(if self.no_evict { "e" } else { "" });
         flags.push_str(if flags.is_empty() { "N" } else { "" });
         format!(
-            "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={flags} db=0 sub=0 psub=0 ssub=0 \
-             multi={multi} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll=0 \
+            "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={flags} db=0 \
+             sub=0 psub=0 ssub=0 multi={multi} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem={} \
+             rbs=0 rbp=0 obl=0 oll=0 \
              omem=0 tot-mem=0 events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,

@@ -305,9 +305,12 @@ fn connections_are_described_and_named() {
          HELLO 4
          > -NOPROTO unsupported protocol version
          AUTH x
-         > -ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?
+         > -ERR AUTH <password> called without any password configured for the default user. \
+             Are you sure your configuration is correct?
          CONFIG SET maxmemory-policy bad
-         > -ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction
+         > -ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - \
+             argument(s) must be one of the following: volatile-lru, volatile-lfu, \
+             volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction
          LCS a b
          > $0",
     );
