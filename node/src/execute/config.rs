@@ -46,6 +46,8 @@ pub struct Config {
     pub rewrite_bytes_min: u64,
     /// Log kept in memory for replicas that reconnect.
     pub backlog_bytes: u64,
+    /// How fast a migration sends slots at most, so that it leaves room for clients.
+    pub migration_bytes_per_second: u64,
     /// Output a client may leave unread before it is disconnected.
     pub output_bytes_max: u64,
     /// Password of the default user; empty means none.
@@ -66,6 +68,7 @@ impl Default for Config {
             rewrite_percent: 100,
             rewrite_bytes_min: 64 * 1024 * 1024,
             backlog_bytes: 16 * 1024 * 1024,
+            migration_bytes_per_second: 32 * 1024 * 1024,
             output_bytes_max: 256 * 1024 * 1024,
             requirepass: String::new(),
         }
@@ -170,6 +173,14 @@ pub const OPTIONS: &[ConfigOption] = &[
         |c, _| c.maxmemory_samples.to_string(),
         |config, text| {
             config.maxmemory_samples = number(text, 1, 64)? as u32;
+            Ok(())
+        },
+    ),
+    settable(
+        "migration-bytes-per-second",
+        |c, _| c.migration_bytes_per_second.to_string(),
+        |config, text| {
+            config.migration_bytes_per_second = memory(text, 64 * 1024, 1 << 40)?;
             Ok(())
         },
     ),
@@ -278,7 +289,9 @@ mod tests {
                 "appendfsync" => "always",
                 "maxmemory-policy" => "allkeys-lfu",
                 "maxmemory-samples" => "10",
-                "proto-max-bulk-len" | "repl-backlog-size" => "2097152",
+                "proto-max-bulk-len" | "repl-backlog-size" | "migration-bytes-per-second" => {
+                    "2097152"
+                }
                 _ => "77777",
             };
             assert_eq!(set(&mut config, value), Ok(()), "{}", option.name);

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long the target may take to answer one request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -262,6 +262,7 @@ impl Attempt<'_> {
     /// Streams what the slots hold and what changes meanwhile, until little is left; `false` when
     /// the migration was cancelled and the target has dropped it.
     async fn stream(&self, feed: &mut Feed) -> Result<bool, MigrateError> {
+        let mut pace = Pace::default();
         loop {
             if self
                 .member
@@ -272,7 +273,12 @@ impl Attempt<'_> {
                 feed.ask(&AdminRequest::ImportAbort { id }).await?;
                 return Ok(false);
             }
+            pace.wait().await;
             let piece = self.next_piece(PIECE_BYTES)?;
+            let rate = self
+                .member
+                .with(|state| state.engine.config.migration_bytes_per_second);
+            pace.sent(piece.bytes.len(), rate);
             let little_left = piece.walked && piece.bytes.len() <= FREEZE_BYTES;
             feed.apply(&self.migration.id, piece.bytes).await?;
             feed.drain(if little_left { 0 } else { WINDOW - 1 }).await?;
@@ -388,6 +394,31 @@ impl Attempt<'_> {
             Some((end, reign)) => self.committed(end, reign).await,
             None => Ok(()),
         }
+    }
+}
+
+/// Spreads what is sent over time.
+struct Pace {
+    next: Instant,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            next: Instant::now(),
+        }
+    }
+}
+
+impl Pace {
+    async fn wait(&self) {
+        sleep_until(self.next).await;
+    }
+
+    /// Notes what was sent. Time that was not used is not made up for.
+    fn sent(&mut self, bytes: usize, bytes_per_second: u64) {
+        let takes = Duration::from_secs_f64(bytes as f64 / bytes_per_second.max(1) as f64);
+        self.next = self.next.max(Instant::now()) + takes;
     }
 }
 

@@ -18,6 +18,7 @@ pub const CONFIG_OPTIONS: &[&str] = &[
     "auto-aof-rewrite-percentage",
     "maxclients",
     "maxmemory-samples",
+    "migration-bytes-per-second",
     "proto-max-bulk-len",
     "repl-backlog-size",
     "tcp-keepalive",
@@ -129,6 +130,7 @@ pub struct KVClusterSpec {
 
     /// Further options by their Redis names, for example `timeout: "300"`. Allowed:
     /// auto-aof-rewrite-min-size, auto-aof-rewrite-percentage, maxclients, maxmemory-samples,
+    /// migration-bytes-per-second (how fast a member gives slots away at most; 32mb),
     /// proto-max-bulk-len, repl-backlog-size, tcp-keepalive, timeout. A change restarts the members
     /// one at a time.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
