@@ -223,11 +223,14 @@ async fn a_second_start_finds_objects_and_volumes_again() {
         "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]);
     let plane = Plane::start_in(Some(directory.path().to_owned())).await;
     plane.apply(set).await;
+    let address = |pod: &Pod| pod.status.clone().unwrap_or_default().pod_ip;
     let first = plane.ready("db-0").await;
+    // It runs; that it has written to its volume too is another matter.
+    let wrote = format!("run-{}", address(&first).unwrap());
+    plane.log("db-0", |log| log.contains(&wrote)).await;
     plane.platform.shutdown().await.unwrap();
 
     let plane = Plane::start_in(Some(directory.path().to_owned())).await;
-    let address = |pod: &Pod| pod.status.clone().unwrap_or_default().pod_ip;
     let ready = |pod: &Pod| e2e::controllers::is_ready(pod) && address(pod) != address(&first);
     let again = plane.pod("db-0", ready).await;
     assert_eq!(again.uid(), first.uid());
