@@ -10,5 +10,6 @@
 //! before. So an `OWN` that an old source sent late finds that it no longer feeds, and is refused.
 
 pub mod capture;
+mod feed;
 pub mod source;
 pub mod target;
