@@ -78,6 +78,8 @@ impl Drop for Registered<'_> {
             let current = state.followers.get(&self.name);
             if current.is_some_and(|follower| follower.connection == self.connection) {
                 state.followers.remove(&self.name);
+                // A stopping primary waits for as long as somebody could take over.
+                state.announce();
             }
         });
     }

@@ -151,3 +151,21 @@ async fn stopping_members_leave_without_an_error_or_a_loss() {
     assert_eq!(outcome.errors, Vec::<String>::new());
     check(&cluster, &outcome).await;
 }
+
+#[tokio::test]
+async fn members_that_all_stop_wait_for_nobody() {
+    let mut cluster = Cluster::start_with(
+        1,
+        2,
+        protocol::topology::Consistency::Quorum,
+        true,
+        &["--handover-timeout-seconds=600"],
+    )
+    .await;
+    for process in cluster.running.values() {
+        process.terminate();
+    }
+    for (_, process) in std::mem::take(&mut cluster.running) {
+        assert!(process.ended_well().await);
+    }
+}
