@@ -14,6 +14,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// How long the executor may take to answer before it counts as stuck.
@@ -45,8 +46,15 @@ pub fn start(member: &Rc<Member>) -> anyhow::Result<()> {
     let address = SocketAddr::new(member.options.bind, port);
     let listener = TcpListener::bind(address);
     let listener = listener.with_context(|| format!("listening on {address} for metrics"))?;
-    listener.set_nonblocking(true)?;
-    tracing::info!(address = %listener.local_addr()?, "metrics");
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "metrics");
+    let mut listeners = vec![listener];
+    if let Some(also) = member.options.also_bind() {
+        match TcpListener::bind(SocketAddr::new(also, address.port())) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => tracing::warn!("no metrics on {also}: {error}"),
+        }
+    }
     let (ask, mut questions) = mpsc::channel::<Asked>(QUESTIONS_MAX);
     member.spawn(async move |member| {
         while let Some((question, answer)) = questions.recv().await {
@@ -55,7 +63,7 @@ pub fn start(member: &Rc<Member>) -> anyhow::Result<()> {
         }
     });
     let serve = move || {
-        if let Err(error) = serve(listener, &Asker(ask)) {
+        if let Err(error) = serve(listeners, &Asker(ask)) {
             tracing::error!("the metrics port: {error}");
         }
     };
@@ -65,7 +73,7 @@ pub fn start(member: &Rc<Member>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn serve(listener: TcpListener, asker: &Asker) -> std::io::Result<()> {
+fn serve(listeners: Vec<TcpListener>, asker: &Asker) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -79,8 +87,17 @@ fn serve(listener: TcpListener, asker: &Asker) -> std::io::Result<()> {
         .route("/readyz", route(Question::Ready))
         .route("/startupz", route(Question::Started));
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        axum::serve(listener, router).await
+        let mut serving = JoinSet::new();
+        for listener in listeners {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let router = router.clone();
+            serving.spawn(async { axum::serve(listener, router).await });
+        }
+        while let Some(ended) = serving.join_next().await {
+            ended.map_err(std::io::Error::other)??;
+        }
+        Ok(())
     })
 }
 

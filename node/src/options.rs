@@ -1,7 +1,7 @@
 //! The command line; every option is also an environment variable.
 
 use clap::{Parser, ValueEnum};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 /// How log lines look.
@@ -15,7 +15,8 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Parser)]
 #[command(name = "kv-node", version)]
 pub struct Options {
-    /// Address to listen on.
+    /// Address to listen on. With one address of several, loopback is listened on too, for what runs
+    /// beside the member and for `kubectl port-forward`.
     #[arg(long, env = "KV_BIND", default_value = "127.0.0.1")]
     pub bind: IpAddr,
     /// Port for clients and other members; 0 takes a free one.
@@ -55,4 +56,31 @@ pub struct Options {
     pub handover_timeout_seconds: u64,
     #[arg(long, env = "KV_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+impl Options {
+    /// Where to listen beside [`Self::bind`], when that can be had.
+    pub fn also_bind(&self) -> Option<IpAddr> {
+        let one_of_several = !self.bind.is_loopback() && !self.bind.is_unspecified();
+        one_of_several.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_added_to_one_address_of_several() {
+        let check = |bind: &str, expect: Option<&str>| {
+            let options = Options::parse_from(["kv-node", "--bind", bind]);
+            let expect = expect.map(|address| address.parse().unwrap());
+            assert_eq!(options.also_bind(), expect, "{bind}");
+        };
+        check("10.1.2.3", Some("127.0.0.1"));
+        check("fd00::1", Some("127.0.0.1"));
+        check("127.0.0.5", None);
+        check("0.0.0.0", None);
+        check("::", None);
+    }
 }

@@ -13,10 +13,12 @@ use crate::replicate::follow;
 use anyhow::{Context as _, anyhow};
 use protocol::status::Role;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::AbortHandle;
 
 /// Files, listeners and links that are open beside the clients' connections.
 const DESCRIPTORS_BESIDE_CLIENTS: u64 = 128;
@@ -54,8 +56,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     if let Some(topology) = topology.filter(|_| member.options.cluster) {
         member.with(|state| state.use_topology(topology.into()));
     }
-    let listener = listen(&member)?;
-    let accepting = member.spawn(|member| accept(member, listener));
+    let listeners = listen(&member)?;
+    let accepting: Vec<AbortHandle> = listeners
+        .into_iter()
+        .map(|listener| member.spawn(|member| accept(member, listener)))
+        .collect();
     member.spawn(housekeeping::flush);
     member.spawn(housekeeping::tick);
     http::start(&member)?;
@@ -66,7 +71,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     member.spawn(rewrite::run);
     stopped(&member).await?;
     hand_over(&member).await;
-    accepting.abort();
+    accepting.iter().for_each(AbortHandle::abort);
     finish(&member).await
 }
 
@@ -147,20 +152,10 @@ fn prepare(member: &Member) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn listen(member: &Member) -> anyhow::Result<TcpListener> {
+fn listen(member: &Member) -> anyhow::Result<Vec<TcpListener>> {
     let options = &member.options;
-    let address = std::net::SocketAddr::new(options.bind, options.port);
-    let listen = || -> std::io::Result<TcpListener> {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    let listener = listen().with_context(|| format!("listening on {address}"))?;
+    let address = SocketAddr::new(options.bind, options.port);
+    let listener = listen_on(address).with_context(|| format!("listening on {address}"))?;
     let port = listener.local_addr()?.port();
     member.with(|state| state.engine.view.facts.port = port);
     tracing::info!(
@@ -169,7 +164,25 @@ fn listen(member: &Member) -> anyhow::Result<TcpListener> {
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    Ok(listener)
+    let mut listeners = vec![listener];
+    if let Some(also) = options.also_bind() {
+        match listen_on(SocketAddr::new(also, port)) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => tracing::warn!("not listening on {also}: {error}"),
+        }
+    }
+    Ok(listeners)
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Waits for a signal or the command to stop.
