@@ -4,7 +4,7 @@
 //! whole; everything else is read into, and executed from, one buffer that all connections share.
 
 use crate::execute::session::SessionId;
-use crate::member::{Batch, Member, Next, State};
+use crate::member::{Batch, Member, Next, Settled, State};
 use crate::replicate::serve;
 use protocol::admin::AdminRequest;
 use protocol::resp::RequestReader;
@@ -23,6 +23,10 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Capacity that a connection keeps between batches.
 const KEPT_BYTES: usize = 1024;
+
+/// The reply to what no quorum confirms.
+const NO_REPLICAS: &[u8] =
+    b"-NOREPLICAS Not enough replicas confirm the write; it may or may not be kept.\r\n";
 
 thread_local! {
     static SHARED: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
@@ -144,8 +148,12 @@ impl Connection {
         let (released, behind) = self
             .member
             .with(|state| (state.releasable(), state.disk_is_behind()));
-        if batch.needed > released && !self.member.committed(batch.needed, batch.reign).await {
-            return Ok(Then::Close);
+        if batch.needed > released {
+            match self.member.settled(batch.needed, batch.reign).await {
+                Settled::Kept => {}
+                Settled::Broken => return Ok(Then::Close),
+                Settled::Undecided => self.out = NO_REPLICAS.repeat(batch.replies),
+            }
         }
         if behind {
             self.wait_for_disk().await;

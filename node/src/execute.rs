@@ -90,7 +90,7 @@ pub struct Engine {
     pub kills: Vec<SessionId>,
     /// Of the operator and other members; without one everybody may use the `KV.*` commands.
     pub system_password: Option<String>,
-    /// The command of the request executed last; `None` when there is no such command.
+    /// The command of the request executed last; `None` when it was refused.
     pub last_command: Option<&'static Command>,
     /// A transaction runs; its effects are made atomic when it ends.
     pub in_transaction: bool,
@@ -203,7 +203,6 @@ impl Engine {
             return Outcome::Replied;
         };
         session.last_command = command.name;
-        self.last_command = Some(command);
         if let Err(refusal) = self.check(session, command, arguments, now_ms) {
             if refusal == Refusal::Frozen {
                 return Outcome::Frozen;
@@ -221,6 +220,7 @@ impl Engine {
             }
             return Outcome::Replied;
         }
+        self.last_command = Some(command);
         if session.queues(command) {
             session.queue(command, arguments);
             reply.simple("QUEUED");

@@ -128,6 +128,20 @@ pub struct FollowerState {
 /// Most bytes that wait for the disk before clients are made to wait.
 const DISK_QUEUE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// What became of a promise to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    Kept,
+    /// It will never be kept here: another epoch has begun.
+    Broken,
+    /// No quorum confirms it: it may be kept later, or never.
+    Undecided,
+}
+
+/// How many lease timeouts after the end of its lease a primary stops waiting for its quorum: longer
+/// than a failover, or the removal of a lost voter, takes.
+const PATIENCE_LEASES: u64 = 2;
+
 impl Member {
     pub fn new(options: Options, config: Config, directory: Option<Directory>, meta: Meta) -> Self {
         let clock = Clock::default();
@@ -216,6 +230,21 @@ impl Member {
         .await
     }
 
+    /// Waits like [`committed`](Self::committed), but not for ever when no quorum is to be had.
+    pub async fn settled(&self, offset: u64, reign: u64) -> Settled {
+        self.signals.flush.notify_one();
+        self.until(&self.signals.committed, |state| {
+            if state.reign != reign {
+                return Some(Settled::Broken);
+            }
+            if state.releasable() >= offset {
+                return Some(Settled::Kept);
+            }
+            state.is_cut_off().then_some(Settled::Undecided)
+        })
+        .await
+    }
+
     /// Replaces `meta` on disk, then in memory.
     async fn write_meta(&self, meta: Meta) -> Result<(), FilesError> {
         let written = self.with(|state| state.log.disk().map(|disk| disk.write_meta(meta.clone())));
@@ -288,6 +317,14 @@ impl State {
     /// wait: writes are refused then.
     pub fn disk_is_behind(&self) -> bool {
         self.disk_queue_is_full() && self.engine.view.disk_error.is_none()
+    }
+
+    /// Whether this primary has been without a quorum for long.
+    pub fn is_cut_off(&self) -> bool {
+        let since_ms = self.lease_end_ms.max(self.lease_due_ms);
+        let patience_ms = PATIENCE_LEASES * self.lease_timeout_ms();
+        self.role() == Role::Primary
+            && since_ms.saturating_add(patience_ms) < self.clock.monotonic_ms()
     }
 
     /// Takes the effects that have collected into the log; gives the log's end when there were any.

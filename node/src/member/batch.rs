@@ -41,6 +41,8 @@ pub struct Batch {
     pub changes: u64,
     /// Bytes of the requests that are done with.
     pub used: usize,
+    /// How many replies there are.
+    pub replies: usize,
 }
 
 impl Member {
@@ -64,9 +66,11 @@ impl Member {
             needed: 0,
             served: false,
             used: 0,
+            replies: 0,
         };
         let next = run.requests(reader, buffer, out);
         let (needed, served, used) = (run.needed, run.served, run.used);
+        let replies = run.replies;
         state.engine.stats.net_input_bytes += used as u64;
         let end = state.append_effects();
         let needed = needed.max(end.unwrap_or(0));
@@ -91,6 +95,7 @@ impl Member {
             reign: state.reign,
             changes: state.changes,
             used,
+            replies,
         }
     }
 }
@@ -114,6 +119,7 @@ struct Run<'a> {
     served: bool,
     /// Bytes of the requests that are done with.
     used: usize,
+    replies: usize,
 }
 
 impl Run<'_> {
@@ -127,10 +133,12 @@ impl Run<'_> {
                 Ok(false) => return Next::Read,
                 Err(error) => return refuse(error, out),
             }
+            let before = out.len();
             let next = {
                 let arguments: SmallVec<[&[u8]; 8]> = reader.arguments(buffer).collect();
                 self.request(&arguments, out)
             };
+            self.replies += usize::from(out.len() > before);
             if !matches!(next, Some(Next::Frozen)) {
                 self.used = reader.consumed();
             }

@@ -88,6 +88,9 @@ impl State {
             self.engine.view.awaits_lease = false;
             self.announce();
         }
+        if self.is_cut_off() && !self.pending.is_empty() {
+            self.signals.committed.notify_waiters();
+        }
         if self.handover_until_ms != 0 && self.handover_until_ms <= monotonic_ms {
             self.end_handover();
         }

@@ -14,6 +14,8 @@ async fn a_write_is_acknowledged_when_the_replica_holds_it() {
     assert_eq!(text(&cluster.run("s0-0", "SET a 1").await), "OK");
     assert_eq!(number(&cluster.run("s0-0", "WAIT 1 1000").await), 1);
     cluster.until_equal("s0-0", "s0-1").await;
+    // So long that what waits here waits for the replica and for nothing else.
+    cluster.change(|t| t.lease_timeout_ms = 60_000).await;
     cluster.kill("s0-1");
     let mut client = cluster.client("s0-0").await;
     let words: [&[u8]; 3] = [b"SET", b"a", b"2"];
@@ -95,4 +97,20 @@ async fn a_learner_catches_up_and_becomes_a_voter() {
         .await;
     cluster.serving().await;
     assert_eq!(text(&cluster.run("s0-1", "GET k199").await), "199");
+}
+
+#[tokio::test]
+async fn a_write_that_no_quorum_confirms_is_answered_in_the_end() {
+    let mut cluster = Cluster::start(1, 2).await;
+    cluster.change(|t| t.lease_timeout_ms = 200).await;
+    cluster.serving().await;
+    cluster.kill("s0-1");
+    let mut client = cluster.client("s0-0").await;
+    let requests = ["1", "2"].map(|value| vec![b"SET".to_vec(), b"a".to_vec(), value.into()]);
+    let replies = client.pipeline(&requests).await.unwrap();
+    for reply in &replies {
+        assert!(text(reply).starts_with("NOREPLICAS "), "{reply:?}");
+    }
+    let read = text(&cluster.run("s0-0", "GET a").await);
+    assert_eq!(read, "CLUSTERDOWN The cluster is down");
 }
