@@ -138,8 +138,8 @@ pub enum Settled {
     Undecided,
 }
 
-/// How many lease timeouts after the end of its lease a primary stops waiting for its quorum: longer
-/// than a failover, or the removal of a lost voter, takes.
+/// How many lease timeouts after the end of its lease a primary stops waiting for its quorum:
+/// longer than a failover, or the removal of a lost voter, takes.
 const PATIENCE_LEASES: u64 = 2;
 
 impl Member {

@@ -15,8 +15,8 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Parser)]
 #[command(name = "kv-node", version)]
 pub struct Options {
-    /// Address to listen on. With one address of several, loopback is listened on too, for what runs
-    /// beside the member and for `kubectl port-forward`.
+    /// Address to listen on. With one address of several, loopback is listened on too, for what
+    /// runs beside the member and for `kubectl port-forward`.
     #[arg(long, env = "KV_BIND", default_value = "127.0.0.1")]
     pub bind: IpAddr,
     /// Port for clients and other members; 0 takes a free one.
