@@ -9,7 +9,7 @@ mod install;
 mod manifest;
 
 pub use binaries::{Binaries, BinariesError};
-pub use embedded::{Embedded, EmbeddedOptions};
+pub use embedded::{Embedded, EmbeddedOptions, product_images};
 pub use install::InstallOptions;
 pub use manifest::documents;
 

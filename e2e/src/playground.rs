@@ -9,6 +9,7 @@ mod screen;
 mod table;
 mod view;
 
+use crate::platform::{Binaries, product_images};
 use crate::platform::{EmbeddedOptions, InstallOptions, Platform, PlatformError, workspace_file};
 use anyhow::Context;
 use command::Command;
@@ -48,10 +49,17 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut screen = Screen::new();
-    screen.say("Building kv-node and kv-operator, starting the control plane ...");
+    screen.say("Building kv-node and kv-operator ...");
+    let binaries = tokio::select! {
+        binaries = Binaries::ready() => binaries?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    screen.say("Starting the control plane ...");
     let begun = Instant::now();
     let options = EmbeddedOptions {
         state_dir: arguments.state_dir.clone(),
+        images: Some(product_images(&binaries)),
         ..EmbeddedOptions::default()
     };
     let platform = tokio::select! {

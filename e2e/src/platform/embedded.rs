@@ -151,7 +151,8 @@ impl Embedded {
     }
 }
 
-fn product_images(binaries: &Binaries) -> Images {
+/// The images of the product, as these programs.
+pub fn product_images(binaries: &Binaries) -> Images {
     Images::default()
         .with("kv-node", &binaries.node)
         .with("kv-operator", &binaries.operator)
