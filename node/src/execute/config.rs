@@ -48,8 +48,6 @@ pub struct Config {
     pub backlog_bytes: u64,
     /// How fast a migration sends slots at most, so that it leaves room for clients.
     pub migration_bytes_per_second: u64,
-    /// Output a client may leave unread before it is disconnected.
-    pub output_bytes_max: u64,
     /// Password of the default user; empty means none.
     pub requirepass: String,
 }
@@ -69,7 +67,6 @@ impl Default for Config {
             rewrite_bytes_min: 64 * 1024 * 1024,
             backlog_bytes: 16 * 1024 * 1024,
             migration_bytes_per_second: 32 * 1024 * 1024,
-            output_bytes_max: 256 * 1024 * 1024,
             requirepass: String::new(),
         }
     }

@@ -195,7 +195,7 @@ async fn load_log(
             let record = match record::decode(&buffer[used..], at) {
                 Ok(Some(record)) => record,
                 Ok(None) => break,
-                Err(error) if count == 0 && is_last(&buffer[used..], &error) => {
+                Err(_) if count == 0 && is_last(&buffer[used..]) => {
                     return Ok((buffer.len() - used) as u64);
                 }
                 // More of the file has to be seen before a bad record is known to be its last.
@@ -233,7 +233,7 @@ async fn load_log(
 }
 
 /// Whether a record that is wrong can be one whose writing was cut short: no record follows it.
-fn is_last(bytes: &[u8], _error: &RecordError) -> bool {
+fn is_last(bytes: &[u8]) -> bool {
     !bytes
         .windows(6)
         .skip(1)

@@ -12,6 +12,8 @@ use thiserror::Error;
 pub enum ImportError {
     #[error("ERR this member is not the primary of the migration's target")]
     NotTarget,
+    #[error("ERR the target is handing over to another primary")]
+    HandingOver,
     #[error("ERR the migration is {0} here")]
     State(&'static str),
     #[error("ERR another connection feeds this migration")]
@@ -35,7 +37,7 @@ impl Member {
         slots: &SlotSet,
     ) -> Result<(), ImportError> {
         let end = self.with(|state| {
-            state.check_target(id)?;
+            state.check_changes(id)?;
             match state.engine.imports.get(id) {
                 None | Some(Import::Importing(_)) => {}
                 Some(import) => return Err(ImportError::State(name_of(Some(import)))),
@@ -86,7 +88,7 @@ impl Member {
     /// Drops what was imported; a later OWN is refused.
     pub async fn import_abort(&self, id: &str) -> Result<(), ImportError> {
         let end = self.with(|state| {
-            state.check_target(id)?;
+            state.check_changes(id)?;
             let slots = match state.engine.imports.get(id) {
                 Some(Import::Owned(_)) => return Err(ImportError::State("owned")),
                 Some(Import::Importing(slots)) => slots.to_string(),
@@ -144,8 +146,18 @@ impl State {
         }
     }
 
-    fn importing(&self, session: SessionId, id: &str) -> Result<SlotSet, ImportError> {
+    /// Whether this target may log something: while it hands over, the other member is to reach the
+    /// end of the log, so there must be one.
+    fn check_changes(&self, id: &str) -> Result<(), ImportError> {
         self.check_target(id)?;
+        if self.engine.view.paused {
+            return Err(ImportError::HandingOver);
+        }
+        Ok(())
+    }
+
+    fn importing(&self, session: SessionId, id: &str) -> Result<SlotSet, ImportError> {
+        self.check_changes(id)?;
         match self.engine.imports.get(id) {
             Some(Import::Importing(_)) if self.feeders.get(id) != Some(&session) => {
                 Err(ImportError::NotFeeder)

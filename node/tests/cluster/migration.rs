@@ -2,6 +2,7 @@
 
 use crate::harness::{Cluster, text};
 use crate::writer::{Writer, check};
+use protocol::admin::AdminRequest;
 use protocol::slots::SlotSet;
 use protocol::status::MigrationPhase;
 use protocol::topology::Migration;
@@ -102,4 +103,42 @@ async fn a_cancelled_migration_leaves_the_slots_where_they_were() {
     assert_eq!(text(&state), "aborted");
     cluster.change(|topology| topology.migrations.clear()).await;
     assert!(cluster.status("s0-0").await.migrations.is_empty());
+}
+
+#[tokio::test]
+async fn a_target_that_hands_over_takes_nothing_in_until_it_is_done() {
+    let mut cluster = Cluster::start(2, 2).await;
+    let handover = AdminRequest::Handover {
+        member: "s1-1".to_owned(),
+        timeout_ms: 10_000,
+    };
+    cluster.ask("s1-0", &handover).await.unwrap();
+    let end = cluster.status("s1-0").await.position;
+    let migration = Migration {
+        id: "m".to_owned(),
+        slots: "0-100".parse().unwrap(),
+        source: "s0".to_owned(),
+        target: "s1".to_owned(),
+        cancelled: false,
+    };
+    cluster
+        .change(|topology| topology.migrations.push(migration))
+        .await;
+    let refused = |error: &Option<String>| {
+        let error = error.as_deref().unwrap_or_default();
+        error.contains("handing over")
+    };
+    cluster
+        .until("s0-0", |status| {
+            status.migrations.iter().any(|m| refused(&m.error))
+        })
+        .await;
+    assert_eq!(cluster.status("s1-0").await.position, end);
+    assert_eq!(cluster.promote_rather("s1", "s1-1").await, "s1-1");
+    cluster
+        .until("s0-0", |status| {
+            let committed = MigrationPhase::Committed;
+            status.migrations.iter().any(|m| m.phase == committed)
+        })
+        .await;
 }
