@@ -13,6 +13,7 @@ mod expire;
 mod extended;
 mod glob;
 mod info;
+mod key_spec;
 mod keys;
 mod lcs;
 mod numbers;
@@ -25,8 +26,10 @@ mod syntax;
 mod transactions;
 
 pub use info::REDIS_VERSION;
+pub use key_spec::KeySpec;
 
 use crate::execute::Context;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
@@ -88,11 +91,31 @@ pub enum Group {
     Server,
     Transactions,
     Cluster,
+    Hash,
+    List,
+    Set,
+    SortedSet,
+    Stream,
+    Bitmap,
+    HyperLogLog,
+    Geo,
+    PubSub,
+    Scripting,
 }
 
 impl Group {
     pub fn name(self) -> &'static str {
         match self {
+            Self::Hash => "hash",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "sorted-set",
+            Self::Stream => "stream",
+            Self::Bitmap => "bitmap",
+            Self::HyperLogLog => "hyperloglog",
+            Self::Geo => "geo",
+            Self::PubSub => "pubsub",
+            Self::Scripting => "scripting",
             Self::Generic => "generic",
             Self::String => "string",
             Self::Connection => "connection",
@@ -109,6 +132,16 @@ impl Group {
             Self::String => Some("string"),
             Self::Connection => Some("connection"),
             Self::Transactions => Some("transaction"),
+            Self::SortedSet => Some("sortedset"),
+            Self::Hash
+            | Self::List
+            | Self::Set
+            | Self::Stream
+            | Self::Bitmap
+            | Self::HyperLogLog
+            | Self::Geo
+            | Self::PubSub
+            | Self::Scripting => Some(self.name()),
             Self::Server | Self::Cluster => None,
         }
     }
@@ -129,6 +162,8 @@ pub struct Command {
     /// What happens to the keys, in the words of key specifications: access, then kinds. With `|`
     /// between them, of one key each. Empty: as usual for what reads or writes.
     pub key_flags: &'static str,
+    /// Where keys are that no range tells; then `key_range` is only what `COMMAND INFO` says.
+    pub key_specs: &'static [KeySpec],
     /// The arguments, in the notation of `syntax`.
     pub syntax: &'static str,
     /// For `COMMAND INFO`: how clients may spread the command over shards, and what its reply is
@@ -161,6 +196,7 @@ pub const fn command(
         flags: 0,
         key_range: (0, 0, 0),
         key_flags: "",
+        key_specs: &[],
         syntax: "",
         tips: &[],
         category: None,
@@ -169,6 +205,18 @@ pub const fn command(
         index: 0,
     }
 }
+
+/// The function of a row that replies with its error, if it has one.
+macro_rules! answers {
+    ($function:expr) => {
+        |context, arguments| {
+            let result = $function(context, arguments);
+            context.answer(result);
+        }
+    };
+}
+
+use answers;
 
 impl fmt::Debug for Command {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
@@ -193,6 +241,11 @@ impl Command {
 
     pub const fn key_flags(mut self, flags: &'static str) -> Self {
         self.key_flags = flags;
+        self
+    }
+
+    pub const fn key_specs(mut self, specs: &'static [KeySpec]) -> Self {
+        self.key_specs = specs;
         self
     }
 
@@ -234,19 +287,34 @@ impl Command {
         self.name.to_owned()
     }
 
+    /// Whether its arguments may name keys.
+    pub fn has_keys(&self) -> bool {
+        self.key_range.0 != 0 || !self.key_specs.is_empty()
+    }
+
     /// The keys among the arguments.
     pub fn keys<'a>(&self, arguments: &[&'a [u8]]) -> impl Iterator<Item = &'a [u8]> {
         let (first, last, step) = self.key_range;
-        let count = arguments.len() as i32;
-        let last = if last < 0 {
-            count + last
+        let range = if first == 0 || !self.key_specs.is_empty() {
+            0..0
         } else {
-            last.min(count - 1)
+            first..key_spec::end(last, arguments.len() as i32)
         };
-        let range = if first == 0 { 0..0 } else { first..last + 1 };
+        let specified = self.specified_keys(arguments);
         range
             .step_by(step.max(1) as usize)
-            .map(|index| arguments[index as usize])
+            .map(|index| index as usize)
+            .chain(specified)
+            .map(|index| arguments[index])
+    }
+
+    /// Positions of the keys that key specifications tell.
+    fn specified_keys(&self, arguments: &[&[u8]]) -> SmallVec<[usize; 8]> {
+        let mut found = SmallVec::new();
+        for spec in self.key_specs {
+            spec.find(arguments, &mut found);
+        }
+        found
     }
 
     /// `@category` names.
@@ -407,7 +475,7 @@ mod tests {
                 "{name}"
             );
             assert!(
-                command.has(flag::WRITE | flag::READ) == (command.key_range.0 > 0)
+                command.has(flag::WRITE | flag::READ) == command.has_keys()
                     || command.has(flag::KEYSPACE)
                     || name == "watch",
                 "{name}"

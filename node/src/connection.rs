@@ -167,6 +167,7 @@ impl Connection {
                 self.thawed(batch.changes).await;
                 Ok(Then::Again)
             }
+            Next::Block { .. } => Ok(Then::Close),
             Next::Wait {
                 replicas,
                 timeout_ms,

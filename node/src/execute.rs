@@ -5,11 +5,14 @@
 //! given. What must be done outside (closing a connection, answering an admin command) is said in
 //! an [`Outcome`].
 
+pub mod blocked;
 pub mod config;
 #[cfg(test)]
 mod conformance_tests;
 pub mod context;
 pub mod effects;
+pub mod notify;
+mod pubsub;
 pub mod rates;
 mod replay;
 pub mod session;
@@ -25,6 +28,7 @@ pub use replay::ReplayError;
 use crate::commands::{Command, CommandTable, flag};
 use crate::keyspace::entry::Entry;
 use crate::keyspace::{HashedKey, Keyspace, eviction};
+use blocked::{Block, Blocked};
 use config::Config;
 use effects::Effects;
 use protocol::admin::AdminRequest;
@@ -48,6 +52,9 @@ pub enum Outcome {
     Close,
     /// The slot is about to move: run the request again when [`View::frozen`] changes.
     Frozen,
+    /// The client waits for keys, until this Unix time in milliseconds; its reply will be in its
+    /// outbox.
+    Block { deadline_ms: Option<u64> },
     /// `WAIT`: reply when so many replicas have everything, or after the time.
     Wait { replicas: u64, timeout_ms: u64 },
     /// A `KV.*` command, which the member answers.
@@ -94,6 +101,14 @@ pub struct Engine {
     pub last_command: Option<&'static Command>,
     /// A transaction runs; its effects are made atomic when it ends.
     pub in_transaction: bool,
+    /// Clients that wait for keys.
+    pub blocked: Blocked,
+    /// Sessions that waited and have been answered.
+    pub unblocked: Vec<SessionId>,
+    /// Sessions whose outbox is not empty.
+    pub outboxes: Vec<SessionId>,
+    /// Why the command that runs has to wait.
+    block: Option<Block>,
     watched: Watched,
     random: Xoshiro256PlusPlus,
 }
@@ -115,6 +130,10 @@ impl Engine {
             system_password: None,
             last_command: None,
             in_transaction: false,
+            blocked: Blocked::default(),
+            unblocked: Vec::new(),
+            outboxes: Vec::new(),
+            block: None,
             watched: Watched::default(),
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
         }
@@ -137,6 +156,7 @@ impl Engine {
         let keyspace = &self.keyspace;
         self.watched
             .touch_all(|key| keyspace.find(&keyspace.hashed(key)).is_some());
+        self.blocked.touch_all();
         let removed = self.keyspace.clear(&slots);
         self.stats.changes += removed;
         self.effects.push_keyspace(&[b"FLUSHALL"]);
@@ -183,7 +203,25 @@ impl Engine {
             out.truncate(start);
         }
         self.sessions.put_back(id, session);
+        if matches!(outcome, Outcome::Block { .. })
+            && let Some(command) = self.last_command
+        {
+            self.keep_waiting(id, command, arguments);
+        }
+        if !self.blocked.is_empty() {
+            self.serve_blocked(now_ms);
+        }
         outcome
+    }
+
+    /// Leaves bytes to be sent to a session when the batch ends.
+    pub fn send(&mut self, id: SessionId, bytes: &[u8]) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            if session.outbox.is_empty() {
+                self.outboxes.push(id);
+            }
+            session.outbox.extend_from_slice(bytes);
+        }
     }
 
     fn dispatch(
@@ -346,7 +384,8 @@ impl Engine {
     /// Removes a key and logs it, as expiry and eviction do.
     pub fn delete(&mut self, key: &[u8]) {
         let hashed = self.keyspace.hashed(key);
-        if self.keyspace.remove(&hashed).is_some() {
+        if let Some(entry) = self.keyspace.remove(&hashed) {
+            self.keyspace.discard(entry.into_value());
             self.touch(key);
             self.effects.push(&hashed, &[b"DEL", key]);
         }
@@ -377,13 +416,16 @@ impl Engine {
         slot
     }
 
-    /// Says that a key changed: transactions that watch it will fail.
+    /// Says that a key changed: transactions that watch it will fail, clients that wait for it are
+    /// served.
     pub fn touch(&mut self, key: &[u8]) {
         self.watched.touch(key);
+        self.blocked.touch(key);
     }
 
     /// Forgets a session.
     pub fn close_session(&mut self, id: SessionId) {
+        self.forget_blocked(id);
         if let Some(session) = self.sessions.take(id) {
             self.watched.forget(session.id, &session.watching);
             self.sessions.remove(id);

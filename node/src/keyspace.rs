@@ -36,6 +36,17 @@ pub struct HashedKey<'a> {
     pub hash: u64,
 }
 
+enum Garbage {
+    Table(SlotTable),
+    Value(Value),
+}
+
+/// Entries whose freeing takes about as long as that of one part of a collection.
+const PART_COST: usize = 256;
+
+/// Larger collections are freed in slices.
+const FREED_AT_ONCE_MAX: usize = 64;
+
 /// All keys of a member.
 pub struct Keyspace {
     tables: Vec<SlotTable>,
@@ -46,8 +57,8 @@ pub struct Keyspace {
     bytes: u64,
     walks: Vec<Walk>,
     next_walk: u64,
-    /// Tables that were emptied at once and are freed little by little.
-    garbage: VecDeque<SlotTable>,
+    /// What was let go at once and is freed little by little.
+    garbage: VecDeque<Garbage>,
 }
 
 impl Keyspace {
@@ -94,7 +105,9 @@ impl Keyspace {
         expires_at_ms: Option<u64>,
         access: u32,
     ) {
-        self.remove(key);
+        if let Some(old) = self.remove(key) {
+            self.discard(old.into_value());
+        }
         self.add(key, value, expires_at_ms, access);
     }
 
@@ -119,12 +132,23 @@ impl Keyspace {
         access: u32,
     ) {
         let replaced = self.update(key, |entry| {
+            let old = (!entry.value().is_string()).then(|| entry.take_value());
             entry.set_string(value);
             entry.set_expires_at_ms(expires_at_ms);
             entry.access = access;
+            old
         });
-        if replaced.is_none() {
-            self.add(key, Value::string(value), expires_at_ms, access);
+        match replaced {
+            None => self.add(key, Value::string(value), expires_at_ms, access),
+            Some(Some(old)) => self.discard(old),
+            Some(None) => {}
+        }
+    }
+
+    /// Frees a value, in slices if it is large.
+    pub fn discard(&mut self, value: Value) {
+        if value.items() > FREED_AT_ONCE_MAX {
+            self.garbage.push_back(Garbage::Value(value));
         }
     }
 
@@ -173,22 +197,32 @@ impl Keyspace {
             self.group_keys[usize::from(slot) / GROUP_SLOTS] -= table.len();
             self.bytes -= table.bytes();
             self.volatile -= table.volatile();
-            self.garbage.push_back(table);
+            self.garbage.push_back(Garbage::Table(table));
         }
         before - self.keys
     }
 
-    /// Frees about `entries_max` entries of emptied tables; `true` while some are left.
+    /// Frees about `entries_max` entries or parts of collections; `true` while some are left.
     pub fn collect_garbage(&mut self, entries_max: usize) -> bool {
         let mut budget = entries_max;
+        let mut large = Vec::new();
         while budget > 0 {
-            let Some(table) = self.garbage.front_mut() else {
-                return false;
+            let (freed, more) = match self.garbage.front_mut() {
+                None => return false,
+                Some(Garbage::Value(value)) => (PART_COST, value.drop_part()),
+                Some(Garbage::Table(table)) => {
+                    let part = table.take_part();
+                    let freed = part.len();
+                    let values = part.map(|entry| entry.into_value());
+                    large.extend(values.filter(|value| value.items() > FREED_AT_ONCE_MAX));
+                    (freed, table.len() > 0)
+                }
             };
-            budget = budget.saturating_sub(table.drop_part().max(1));
-            if table.len() == 0 {
+            if !more {
                 self.garbage.pop_front();
             }
+            self.garbage.extend(large.drain(..).map(Garbage::Value));
+            budget = budget.saturating_sub(freed.max(1));
         }
         !self.garbage.is_empty()
     }

@@ -19,3 +19,4 @@ pub mod persist;
 pub mod rdb;
 pub mod replicate;
 pub mod start;
+pub mod values;

@@ -2,6 +2,7 @@
 
 use super::Group::Server;
 use super::flag::{self, LOADING, STALE};
+use super::key_spec::keys;
 use super::{Command, CommandTable, command, glob, help, syntax};
 use crate::execute::Context;
 use crate::execute::context::SYNTAX;
@@ -164,8 +165,13 @@ fn describe(reply: &mut ReplyWriter, row: &Command) {
     row.subcommands.iter().for_each(|sub| describe(reply, sub));
 }
 
-/// Key specifications: one range of keys, or single keys that are used in different ways.
+/// Key specifications: those of the row, or what its range amounts to: one range of keys, or single
+/// keys that are used in different ways.
 fn describe_keys(reply: &mut ReplyWriter, row: &Command) {
+    if !row.key_specs.is_empty() {
+        reply.set(row.key_specs.len());
+        return row.key_specs.iter().for_each(|spec| spec.describe(reply));
+    }
     let (first, last, step) = row.key_range;
     if first == 0 {
         return reply.set(0);
@@ -180,7 +186,7 @@ fn describe_keys(reply: &mut ReplyWriter, row: &Command) {
     } else {
         row.key_flags
     };
-    let specs: Vec<&str> = flags.split('|').collect();
+    let specs: Vec<&'static str> = flags.split('|').collect();
     reply.set(specs.len());
     for (index, flags) in specs.iter().enumerate() {
         let last = match last {
@@ -188,35 +194,7 @@ fn describe_keys(reply: &mut ReplyWriter, row: &Command) {
             last if last < 0 => last,
             last => last - first,
         };
-        describe_spec(reply, flags, first + index as i32, last, step);
-    }
-}
-
-/// One specification: keys from `first` on; `last` counts from there, or from the end if negative.
-fn describe_spec(reply: &mut ReplyWriter, flags: &str, first: i32, last: i32, step: i32) {
-    reply.map(3);
-    reply.bulk(b"flags");
-    reply.set(flags.split(' ').count());
-    for name in flags.split(' ') {
-        reply.simple(name);
-    }
-    reply.bulk(b"begin_search");
-    reply.map(2);
-    reply.bulk(b"type");
-    reply.bulk(b"index");
-    reply.bulk(b"spec");
-    reply.map(1);
-    reply.bulk(b"index");
-    reply.integer(i64::from(first));
-    reply.bulk(b"find_keys");
-    reply.map(2);
-    reply.bulk(b"type");
-    reply.bulk(b"range");
-    reply.bulk(b"spec");
-    reply.map(3);
-    for (name, value) in [("lastkey", last), ("keystep", step), ("limit", 0)] {
-        reply.bulk(name.as_bytes());
-        reply.integer(i64::from(value));
+        keys(flags, first + index as i32, last, step).describe(reply);
     }
 }
 
@@ -291,7 +269,7 @@ fn get_keys(context: &mut Context, arguments: &[&[u8]]) {
     let Some(row) = CommandTable.find(words) else {
         return context.reply.error("ERR Invalid command specified");
     };
-    if row.key_range.0 == 0 {
+    if !row.has_keys() {
         return context.reply.error("ERR The command has no key arguments");
     }
     if !row.accepts(words.len()) {

@@ -136,7 +136,7 @@ fn delete(context: &mut Context, arguments: &[&[u8]]) {
     for name in &arguments[1..] {
         let key = context.hashed(name);
         // An expired key is gone already.
-        if context.peek(&key).is_some() && context.remove(&key).is_some() {
+        if context.peek(&key).is_some() && context.remove(&key) {
             count += 1;
         }
     }

@@ -5,7 +5,7 @@ use super::extended::Extended;
 use super::flag::{DENY_OOM, FAST, WRITE};
 use super::{Command, command};
 use crate::execute::Context;
-use crate::execute::context::{Failure, integer};
+use crate::execute::context::{Failure, WRONG_TYPE, integer};
 use crate::keyspace::entry::{Entry, Value};
 
 pub const COMMANDS: &[Command] = &[
@@ -99,6 +99,7 @@ fn add(context: &mut Context, name: &[u8], by: i64) -> Result<(), Failure> {
         Some(entry) => match entry.value() {
             Value::Integer(number) => (*number, entry.expires_at_ms()),
             Value::Bytes(bytes) => (integer(bytes)?, entry.expires_at_ms()),
+            _ => return Err(WRONG_TYPE.into()),
         },
     };
     let new = old

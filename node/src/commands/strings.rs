@@ -2,9 +2,9 @@
 
 use super::Group::String as Strings;
 use super::flag::{DENY_OOM, FAST, READ, WRITE};
-use super::{Command, command};
+use super::{Command, answers, command};
 use crate::execute::Context;
-use crate::execute::context::{Failure, integer};
+use crate::execute::context::{Failure, WRONG_TYPE, integer};
 use crate::keyspace::entry::{Entry, Value};
 
 pub const COMMANDS: &[Command] = &[
@@ -55,7 +55,7 @@ pub const COMMANDS: &[Command] = &[
         Strings,
         "2.2.0",
         "Returns the length of a value.",
-        strlen,
+        answers!(strlen),
     )
     .key_flags("RO")
     .syntax("key")
@@ -154,15 +154,24 @@ pub const COMMANDS: &[Command] = &[
 
 fn get(context: &mut Context, arguments: &[&[u8]]) {
     let key = context.hashed(arguments[1]);
-    reply_string(context, &key);
+    match context
+        .engine
+        .lookup(&key, context.now_ms)
+        .map(Entry::value)
+    {
+        Some(Value::Bytes(bytes)) => context.reply.bulk(bytes),
+        Some(Value::Integer(number)) => context.reply.bulk_integer(*number),
+        Some(_) => context.reply.error(WRONG_TYPE),
+        None => context.reply.null(),
+    }
 }
 
-/// Replies with a string without copying it in between; null when it is not there.
-fn reply_string(context: &mut Context, key: &crate::keyspace::HashedKey) {
+/// Replies with a string; null when it is not there or something else.
+fn reply_string_or_null(context: &mut Context, key: &crate::keyspace::HashedKey) {
     match context.engine.lookup(key, context.now_ms).map(Entry::value) {
         Some(Value::Bytes(bytes)) => context.reply.bulk(bytes),
         Some(Value::Integer(number)) => context.reply.bulk_integer(*number),
-        None => context.reply.null(),
+        _ => context.reply.null(),
     }
 }
 
@@ -182,13 +191,16 @@ const TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-
 fn append(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let (key, tail) = (context.hashed(arguments[1]), arguments[2]);
     let max = context.engine.config.bulk_bytes_max;
-    if context.lookup(&key).is_none() {
+    let Some(entry) = context.lookup(&key) else {
         context.put_string(&key, tail, None);
         context.reply.integer(tail.len() as i64);
         return Ok(());
+    };
+    if !entry.value().is_string() {
+        return Err(WRONG_TYPE.into());
     }
     let appended = context.engine.keyspace.update(&key, |entry| {
-        let bytes = entry.bytes_mut();
+        let bytes = entry.bytes_mut()?;
         if bytes.len() + tail.len() > max {
             return None;
         }
@@ -201,16 +213,17 @@ fn append(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn strlen(context: &mut Context, arguments: &[&[u8]]) {
+fn strlen(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let key = context.hashed(arguments[1]);
-    let length = context.read_string(&key, |value, _| value.len());
+    let length = context.read_string(&key, |value, _| value.len())?;
     context.reply.integer(length.unwrap_or(0) as i64);
+    Ok(())
 }
 
 fn getrange(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let (start, end) = (integer(arguments[2])?, integer(arguments[3])?);
     let key = context.hashed(arguments[1]);
-    let found = context.read_string(&key, |value, reply| reply.bulk(slice(value, start, end)));
+    let found = context.read_string(&key, |value, reply| reply.bulk(slice(value, start, end)))?;
     if found.is_none() {
         context.reply.bulk(b"");
     }
@@ -243,34 +256,36 @@ fn setrange(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let patch = arguments[3];
     let offset = usize::try_from(offset).map_err(|_| "ERR offset is out of range")?;
     let key = context.hashed(arguments[1]);
-    let exists = context.lookup(&key).is_some();
+    let is_string = context.lookup(&key).map(|entry| entry.value().is_string());
+    if is_string == Some(false) {
+        return Err(WRONG_TYPE.into());
+    }
     if patch.is_empty() {
-        strlen(context, arguments);
-        return Ok(());
+        return strlen(context, arguments);
     }
     let end = offset.saturating_add(patch.len());
     if end > context.engine.config.bulk_bytes_max {
         return Err(TOO_LONG.into());
     }
-    if !exists {
+    if is_string.is_none() {
         let mut value = vec![0; offset];
         value.extend_from_slice(patch);
         context.put_string(&key, &value, None);
         let keyspace = &mut context.engine.keyspace;
-        keyspace.update(&key, |entry| entry.bytes_mut().len());
+        keyspace.update(&key, |entry| entry.bytes_mut().is_some());
         context.reply.integer(value.len() as i64);
         return Ok(());
     }
     let length = context.engine.keyspace.update(&key, |entry| {
-        let bytes = entry.bytes_mut();
+        let bytes = entry.bytes_mut()?;
         if bytes.len() < end {
             bytes.resize(end, 0);
         }
         bytes[offset..end].copy_from_slice(patch);
-        bytes.len()
+        Some(bytes.len())
     });
     context.changed(&key, &[b"SETRANGE", key.bytes, arguments[2], patch]);
-    context.reply.integer(length.unwrap_or(0) as i64);
+    context.reply.integer(length.flatten().unwrap_or(0) as i64);
     Ok(())
 }
 
@@ -278,7 +293,7 @@ fn mget(context: &mut Context, arguments: &[&[u8]]) {
     context.reply.array(arguments.len() - 1);
     for name in &arguments[1..] {
         let key = context.hashed(name);
-        reply_string(context, &key);
+        reply_string_or_null(context, &key);
     }
 }
 

@@ -168,7 +168,7 @@ impl Context<'_> {
             }
             Outcome::Close => self.outcome = Outcome::Close,
             Outcome::Shutdown => self.outcome = Outcome::Shutdown,
-            Outcome::Frozen | Outcome::Admin(_) => {
+            Outcome::Frozen | Outcome::Block { .. } | Outcome::Admin(_) => {
                 self.reply
                     .error("ERR Command not allowed inside a transaction");
             }

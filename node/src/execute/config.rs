@@ -50,6 +50,46 @@ pub struct Config {
     pub migration_bytes_per_second: u64,
     /// Password of the default user; empty means none.
     pub requirepass: String,
+    /// What `notify-keyspace-events` asks for, as bits of `notify::class`.
+    pub notify_events: u32,
+    pub encodings: Encodings,
+}
+
+/// Up to which sizes collections have Redis' compact encodings, as `OBJECT ENCODING` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encodings {
+    pub hash_entries_max: u64,
+    pub hash_bytes_max: u64,
+    /// Elements per node if positive, else one of the sizes that -1 to -5 stand for.
+    pub list_size: i64,
+    pub list_compress_depth: u64,
+    pub set_integers_max: u64,
+    pub set_entries_max: u64,
+    pub set_bytes_max: u64,
+    pub sorted_entries_max: u64,
+    pub sorted_bytes_max: u64,
+    pub hyperloglog_sparse_bytes_max: u64,
+    pub stream_node_bytes_max: u64,
+    pub stream_node_entries_max: u64,
+}
+
+impl Default for Encodings {
+    fn default() -> Self {
+        Self {
+            hash_entries_max: 512,
+            hash_bytes_max: 64,
+            list_size: -2,
+            list_compress_depth: 0,
+            set_integers_max: 512,
+            set_entries_max: 128,
+            set_bytes_max: 64,
+            sorted_entries_max: 128,
+            sorted_bytes_max: 64,
+            hyperloglog_sparse_bytes_max: 3000,
+            stream_node_bytes_max: 4096,
+            stream_node_entries_max: 100,
+        }
+    }
 }
 
 impl Default for Config {
@@ -68,6 +108,8 @@ impl Default for Config {
             backlog_bytes: 16 * 1024 * 1024,
             migration_bytes_per_second: 32 * 1024 * 1024,
             requirepass: String::new(),
+            notify_events: 0,
+            encodings: Encodings::default(),
         }
     }
 }
@@ -103,9 +145,22 @@ const fn settable(
     }
 }
 
+/// An option of [`Encodings`].
+macro_rules! encoding {
+    ($name:literal, $field:ident) => {
+        settable(
+            $name,
+            |config, _| config.encodings.$field.to_string(),
+            |config, text| {
+                config.encodings.$field = number(text, 0, INT_MAX)?;
+                Ok(())
+            },
+        )
+    };
+}
+
 /// All options, by name.
 pub const OPTIONS: &[ConfigOption] = &[
-    fixed("appendonly", |_, facts| yes_no(facts.dir.is_some())),
     settable(
         "appendfsync",
         |config, _| config.fsync.name().to_owned(),
@@ -115,6 +170,7 @@ pub const OPTIONS: &[ConfigOption] = &[
             Ok(())
         },
     ),
+    fixed("appendonly", |_, facts| yes_no(facts.dir.is_some())),
     settable(
         "auto-aof-rewrite-min-size",
         |c, _| c.rewrite_bytes_min.to_string(),
@@ -135,6 +191,32 @@ pub const OPTIONS: &[ConfigOption] = &[
     fixed("cluster-enabled", |_, _| yes_no(false)),
     fixed("databases", |_, _| "1".to_owned()),
     fixed("dir", |_, facts| facts.dir.clone().unwrap_or_default()),
+    encoding!("hash-max-listpack-entries", hash_entries_max),
+    encoding!("hash-max-listpack-value", hash_bytes_max),
+    encoding!("hash-max-ziplist-entries", hash_entries_max),
+    encoding!("hash-max-ziplist-value", hash_bytes_max),
+    encoding!("hll-sparse-max-bytes", hyperloglog_sparse_bytes_max),
+    encoding!("list-compress-depth", list_compress_depth),
+    settable(
+        "list-max-listpack-size",
+        |config, _| config.encodings.list_size.to_string(),
+        |config, text| {
+            let size = parse_i64(text.as_bytes());
+            config.encodings.list_size =
+                size.ok_or("argument couldn't be parsed into an integer")?;
+            Ok(())
+        },
+    ),
+    settable(
+        "list-max-ziplist-size",
+        |config, _| config.encodings.list_size.to_string(),
+        |config, text| {
+            let size = parse_i64(text.as_bytes());
+            config.encodings.list_size =
+                size.ok_or("argument couldn't be parsed into an integer")?;
+            Ok(())
+        },
+    ),
     settable(
         "maxclients",
         |c, _| c.maxclients.to_string(),
@@ -207,6 +289,11 @@ pub const OPTIONS: &[ConfigOption] = &[
         },
     ),
     fixed("save", |_, _| String::new()),
+    encoding!("set-max-intset-entries", set_integers_max),
+    encoding!("set-max-listpack-entries", set_entries_max),
+    encoding!("set-max-listpack-value", set_bytes_max),
+    encoding!("stream-node-max-bytes", stream_node_bytes_max),
+    encoding!("stream-node-max-entries", stream_node_entries_max),
     settable(
         "tcp-keepalive",
         |c, _| c.tcp_keepalive_seconds.to_string(),
@@ -223,6 +310,10 @@ pub const OPTIONS: &[ConfigOption] = &[
             Ok(())
         },
     ),
+    encoding!("zset-max-listpack-entries", sorted_entries_max),
+    encoding!("zset-max-listpack-value", sorted_bytes_max),
+    encoding!("zset-max-ziplist-entries", sorted_entries_max),
+    encoding!("zset-max-ziplist-value", sorted_bytes_max),
 ];
 
 /// The option of a name, in any case.

@@ -1,5 +1,6 @@
 //! What a command function sees: its session, its reply, the keys, and the log of effects.
 
+use super::notify::class;
 use super::session::{Session, Transaction};
 use super::view::Refusal;
 use super::watch::WatchedKey;
@@ -7,6 +8,7 @@ use super::{Engine, Outcome};
 use crate::commands::Command;
 use crate::keyspace::entry::{Entry, Value};
 use crate::keyspace::{HashedKey, eviction};
+use crate::values::Collection;
 use protocol::resp::{ReplyWriter, parse_i64};
 use protocol::slots::slot_of;
 use std::borrow::Cow;
@@ -101,19 +103,97 @@ impl<'a> Context<'a> {
         &mut self,
         key: &HashedKey,
         read: impl FnOnce(&[u8], &mut ReplyWriter) -> R,
-    ) -> Option<R> {
-        let entry = self.engine.lookup(key, self.now_ms)?;
-        Some(read(entry.string(&mut Vec::new()), &mut self.reply))
+    ) -> Result<Option<R>, Failure> {
+        let Some(entry) = self.engine.lookup(key, self.now_ms) else {
+            return Ok(None);
+        };
+        let mut scratch = Vec::new();
+        let bytes = entry.string(&mut scratch).ok_or(WRONG_TYPE)?;
+        Ok(Some(read(bytes, &mut self.reply)))
     }
 
     /// The bytes of a string key, or the error for another type.
     pub fn lookup_string(&mut self, key: &HashedKey) -> Result<Option<Vec<u8>>, Failure> {
-        let Some(entry) = self.lookup(key) else {
-            return Ok(None);
-        };
-        match entry.value() {
-            Value::Integer(_) | Value::Bytes(_) => Ok(Some(entry.string(&mut Vec::new()).to_vec())),
+        self.read_string(key, |bytes, _| bytes.to_vec())
+    }
+
+    /// The collection of a key; `None` when there is no such key, an error when it holds another
+    /// type. Counts as a use.
+    pub fn read<C: Collection>(&mut self, key: &HashedKey) -> Result<Option<&C>, Failure> {
+        match self.engine.lookup(key, self.now_ms) {
+            None => Ok(None),
+            Some(entry) => entry.collection().map(Some).ok_or(WRONG_TYPE.into()),
         }
+    }
+
+    /// Like [`read`](Self::read), with the reply at hand.
+    pub fn read_into<C: Collection, R>(
+        &mut self,
+        key: &HashedKey,
+        read: impl FnOnce(&C, &mut ReplyWriter) -> R,
+    ) -> Result<Option<R>, Failure> {
+        match self.engine.lookup(key, self.now_ms) {
+            None => Ok(None),
+            Some(entry) => {
+                let collection = entry.collection().ok_or(WRONG_TYPE)?;
+                Ok(Some(read(collection, &mut self.reply)))
+            }
+        }
+    }
+
+    /// Changes the collection of a key that exists and has this type; `None` when it does not. What
+    /// was changed must be told with [`record`](Self::record), which also removes the key when its
+    /// last item has gone.
+    pub fn change<C: Collection, R>(
+        &mut self,
+        key: &HashedKey,
+        change: impl FnOnce(&mut C) -> R,
+    ) -> Option<R> {
+        let change = |entry: &mut Entry| entry.collection_mut().map(change);
+        self.engine.keyspace.update(key, change).flatten()
+    }
+
+    /// Changes the collection of a key, which is created empty when it is not there; an error when
+    /// it holds another type. As with [`change`](Self::change), [`record`](Self::record) must
+    /// follow.
+    pub fn change_or_create<C: Collection, R>(
+        &mut self,
+        key: &HashedKey,
+        change: impl FnOnce(&mut C) -> R,
+    ) -> Result<R, Failure> {
+        if self.read::<C>(key)?.is_none() {
+            self.put(key, C::default().wrap(), None);
+            self.engine.notify(class::NEW, "new", key.bytes);
+        }
+        self.change(key, change).ok_or(WRONG_TYPE.into())
+    }
+
+    /// Puts a value under a key, in the place of whatever was there; says nothing of it.
+    pub fn put(&mut self, key: &HashedKey, value: Value, expires_at_ms: Option<u64>) {
+        let access = eviction::first_access(self.engine.config.maxmemory_policy, self.now_ms);
+        self.engine
+            .keyspace
+            .insert(key, value, expires_at_ms, access);
+    }
+
+    /// Says what happened to the collection of a key: logs the effect, wakes those who watch or
+    /// wait, tells of the event, and removes the key when its last item has gone (which replaying
+    /// the effect does too). `true` when it was removed.
+    pub fn record(&mut self, key: &HashedKey, class: u32, event: &str, effect: &[&[u8]]) -> bool {
+        self.changed(key, effect);
+        self.engine.notify(class, event, key.bytes);
+        self.remove_if_spent(key)
+    }
+
+    /// Removes a key whose collection has lost its last item, without a further effect.
+    pub fn remove_if_spent(&mut self, key: &HashedKey) -> bool {
+        let entry = self.engine.keyspace.find(key);
+        if !entry.is_some_and(|entry| entry.value().is_spent()) {
+            return false;
+        }
+        self.engine.keyspace.remove(key);
+        self.engine.notify(class::GENERIC, "del", key.bytes);
+        true
     }
 
     /// Puts a value under a key, logs it as `SET`, and wakes those who watch.
@@ -131,11 +211,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Removes a key and logs it.
-    pub fn remove(&mut self, key: &HashedKey) -> Option<Box<Entry>> {
-        let entry = self.engine.keyspace.remove(key)?;
+    /// Removes a key and logs it; `false` when there is none.
+    pub fn remove(&mut self, key: &HashedKey) -> bool {
+        let Some(entry) = self.engine.keyspace.remove(key) else {
+            return false;
+        };
+        self.engine.keyspace.discard(entry.into_value());
         self.changed(key, &[b"DEL", key.bytes]);
-        Some(entry)
+        true
     }
 
     /// Logs what happened to a key.

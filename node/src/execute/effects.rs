@@ -3,7 +3,8 @@
 //! They collect here while a batch of requests runs; the log takes them at the end of the batch.
 
 use crate::keyspace::HashedKey;
-use crate::keyspace::entry::{Entry, Value};
+use crate::keyspace::entry::Entry;
+use crate::values::{Collection, each_collection};
 use protocol::resp::write_request;
 
 /// Where a change happened.
@@ -152,21 +153,28 @@ const KEPT_BYTES: usize = 1024 * 1024;
 
 /// The effects that create an entry.
 pub fn write_entry(out: &mut Vec<u8>, entry: &Entry) {
-    match entry.value() {
-        Value::Integer(_) | Value::Bytes(_) => {
-            let mut scratch = Vec::new();
-            let value = entry.string(&mut scratch);
-            match entry.expires_at_ms() {
-                None => write_request(out, &[b"SET", entry.key(), value]),
-                Some(expires_at_ms) => {
-                    let expiry = expires_at_ms.to_string();
-                    write_request(
-                        out,
-                        &[b"SET", entry.key(), value, b"PXAT", expiry.as_bytes()],
-                    );
-                }
+    let expires_at_ms = entry.expires_at_ms();
+    let expiry = expires_at_ms.map(|at| at.to_string());
+    if let Some(value) = entry.string(&mut Vec::new()) {
+        match &expiry {
+            None => write_request(out, &[b"SET", entry.key(), value]),
+            Some(at) => {
+                write_request(out, &[b"SET", entry.key(), value, b"PXAT", at.as_bytes()]);
             }
         }
+        return;
+    }
+    let value = entry.value();
+    let mut place = Some(0);
+    while let Some(at) = place {
+        place = each_collection!(
+            value,
+            collection => collection.write_effects(out, entry.key(), at),
+            string => None
+        );
+    }
+    if let Some(at) = &expiry {
+        write_request(out, &[b"PEXPIREAT", entry.key(), at.as_bytes()]);
     }
 }
 

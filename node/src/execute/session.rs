@@ -56,6 +56,8 @@ pub struct Session {
     pub created_ms: u64,
     pub last_used_ms: u64,
     pub last_command: &'static str,
+    /// Bytes to be sent beside the replies of a batch: messages, and replies to what waited.
+    pub outbox: Vec<u8>,
 }
 
 impl Session {
@@ -79,6 +81,7 @@ impl Session {
             created_ms: now_ms,
             last_used_ms: now_ms,
             last_command: "NULL",
+            outbox: Vec::new(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! A digest of the dataset: equal for equal keys, values and expiries, whatever their order.
 
-use super::entry::{Entry, Value};
+use super::entry::Entry;
 use super::{Keyspace, Place};
+use crate::values::{Collection, each_collection};
 use crc::{CRC_64_XZ, Crc, Table};
 
 const CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_XZ);
@@ -24,12 +25,27 @@ fn digest_of(entry: &Entry) -> u64 {
     digest.update(entry.key());
     digest.update(&entry.expires_at_ms().unwrap_or(0).to_le_bytes());
     digest.update(entry.value().type_name().as_bytes());
-    match entry.value() {
-        Value::Integer(_) | Value::Bytes(_) => digest.update(entry.string(&mut Vec::new())),
+    if let Some(bytes) = entry.string(&mut Vec::new()) {
+        digest.update(bytes);
+    } else {
+        let value = entry.value();
+        let of = each_collection!(value, collection => collection.digest(), string => 0);
+        digest.update(&of.to_le_bytes());
     }
-    // Spread the CRC, which is linear, before summing.
-    digest
-        .finalize()
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        .rotate_left(31)
+    spread(digest.finalize())
+}
+
+/// The digest of one item of a collection, given in pieces. Sums of them do not depend on order.
+pub fn item(pieces: &[&[u8]]) -> u64 {
+    let mut digest = CRC64.digest();
+    for piece in pieces {
+        digest.update(&(piece.len() as u64).to_le_bytes());
+        digest.update(piece);
+    }
+    spread(digest.finalize())
+}
+
+/// Spreads a CRC, which is linear, so that sums of several say something.
+fn spread(crc: u64) -> u64 {
+    crc.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31)
 }

@@ -1,14 +1,25 @@
 //! One key with its value, its expiry, and what eviction needs to know of its use.
 
+use crate::values::hash::Hash;
+use crate::values::list::List;
+use crate::values::set::Set;
+use crate::values::sorted::SortedSet;
+use crate::values::stream::Stream;
+use crate::values::{Collection, each_collection};
 use protocol::resp::{parse_i64, write_i64};
 use smallvec::SmallVec;
 
-/// A value. More types take their place here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A value: a string or a collection.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// A string that is the canonical text of an integer, kept as one.
     Integer(i64),
     Bytes(Vec<u8>),
+    Hash(Box<Hash>),
+    List(Box<List>),
+    Set(Box<Set>),
+    Sorted(Box<SortedSet>),
+    Stream(Box<Stream>),
 }
 
 impl Value {
@@ -22,15 +33,41 @@ impl Value {
 
     /// What `TYPE` answers.
     pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Integer(_) | Self::Bytes(_) => "string",
+        fn of<C: Collection>(_: &C) -> &'static str {
+            C::TYPE_NAME
         }
+        each_collection!(self, collection => of(&**collection), string => "string")
+    }
+
+    /// Whether it is a collection whose last item has gone.
+    pub fn is_spent(&self) -> bool {
+        each_collection!(self, collection => collection.is_spent(), string => false)
+    }
+
+    pub fn is_string(&self) -> bool {
+        matches!(self, Self::Integer(_) | Self::Bytes(_))
+    }
+
+    /// How many steps freeing it takes, roughly.
+    pub fn items(&self) -> usize {
+        each_collection!(self, collection => collection.items(), string => 1)
+    }
+
+    /// Drops a bounded part; `true` while something is left.
+    pub fn drop_part(&mut self) -> bool {
+        each_collection!(self, collection => collection.drop_part(), string => false)
     }
 
     fn heap_bytes(&self) -> u64 {
         match self {
             Self::Integer(_) => 0,
             Self::Bytes(bytes) => rounded(bytes.capacity()),
+            collection => {
+                fn of<C: Collection>(collection: &C) -> u64 {
+                    rounded(size_of::<C>()) + collection.heap_bytes()
+                }
+                each_collection!(collection, collection => of(&**collection), string => 0)
+            }
         }
     }
 }
@@ -81,18 +118,36 @@ impl Entry {
         &self.value
     }
 
-    /// The bytes of a string, to be changed in place; an integer becomes its text.
-    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
-        self.changed_in_place = true;
+    /// The bytes of a string, to be changed in place; an integer becomes its text. `None` for a
+    /// collection.
+    pub fn bytes_mut(&mut self) -> Option<&mut Vec<u8>> {
         if let Value::Integer(number) = &self.value {
             let mut text = Vec::new();
             write_i64(&mut text, *number);
             self.value = Value::Bytes(text);
         }
         match &mut self.value {
-            Value::Bytes(bytes) => bytes,
-            Value::Integer(_) => unreachable!("made bytes above"),
+            Value::Bytes(bytes) => {
+                self.changed_in_place = true;
+                Some(bytes)
+            }
+            _ => None,
         }
+    }
+
+    /// The collection, if the value is one of that type.
+    pub fn collection<C: Collection>(&self) -> Option<&C> {
+        C::of(&self.value)
+    }
+
+    /// The collection, to be changed in place.
+    pub fn collection_mut<C: Collection>(&mut self) -> Option<&mut C> {
+        C::of_mut(&mut self.value)
+    }
+
+    /// Takes the value out and leaves an empty string.
+    pub fn take_value(&mut self) -> Value {
+        std::mem::replace(&mut self.value, Value::Bytes(Vec::new()))
     }
 
     /// Keeps an integer as its text, as Redis keeps the result of INCRBYFLOAT.
@@ -109,6 +164,9 @@ impl Entry {
             Value::Bytes(bytes) if bytes.len() > EMBEDDED_BYTES_MAX => "raw",
             Value::Bytes(_) if self.changed_in_place => "raw",
             Value::Bytes(_) => "embstr",
+            collection => {
+                each_collection!(collection, collection => collection.encoding(), string => "")
+            }
         }
     }
 
@@ -150,15 +208,16 @@ impl Entry {
         self.expires_at_ms <= now_ms
     }
 
-    /// The bytes of a string; integers are written into `scratch`.
-    pub fn string<'a>(&'a self, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+    /// The bytes of a string; integers are written into `scratch`. `None` for a collection.
+    pub fn string<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         match &self.value {
-            Value::Bytes(bytes) => bytes,
+            Value::Bytes(bytes) => Some(bytes),
             Value::Integer(number) => {
                 scratch.clear();
                 write_i64(scratch, *number);
-                scratch
+                Some(scratch)
             }
+            _ => None,
         }
     }
 

@@ -200,14 +200,14 @@ impl SlotTable {
         }
     }
 
-    /// Drops one part with its entries; gives how many they were.
-    pub fn drop_part(&mut self) -> usize {
+    /// Takes one part with its entries out, for freeing: only the count of keys stays right.
+    pub fn take_part(&mut self) -> impl ExactSizeIterator<Item = Box<Entry>> {
         let part = match &mut self.parts {
             Parts::One(part) => std::mem::take(part),
             Parts::Many(parts) => parts.pop_last().map(|(_, part)| part).unwrap_or_default(),
         };
         self.keys -= part.entries.len() as u64;
-        part.entries.len()
+        part.entries.into_iter()
     }
 
     pub fn len(&self) -> u64 {

@@ -22,6 +22,10 @@ pub enum Next {
     Close,
     /// The next request has to wait until something changes, then run.
     Frozen,
+    /// The client waits for keys until this Unix time in milliseconds.
+    Block {
+        deadline_ms: Option<u64>,
+    },
     Wait {
         replicas: u64,
         timeout_ms: u64,
@@ -172,6 +176,7 @@ impl Run<'_> {
             Outcome::Replied => None,
             Outcome::Close => Some(Next::Close),
             Outcome::Frozen => Some(Next::Frozen),
+            Outcome::Block { deadline_ms } => Some(Next::Block { deadline_ms }),
             Outcome::Wait {
                 replicas,
                 timeout_ms,
@@ -205,7 +210,7 @@ impl Run<'_> {
 }
 
 fn touches_data(command: &Command) -> bool {
-    command.key_range.0 > 0 || command.has(flag::KEYSPACE) || command.has(flag::IN_MULTI_AT_ONCE)
+    command.has_keys() || command.has(flag::KEYSPACE) || command.has(flag::IN_MULTI_AT_ONCE)
 }
 
 fn refuse(error: RequestError, out: &mut Vec<u8>) -> Next {

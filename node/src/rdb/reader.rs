@@ -5,7 +5,7 @@ use crate::keyspace::entry::Value;
 use thiserror::Error;
 
 /// What an RDB stream consists of.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum RdbItem {
     Aux {
         name: Vec<u8>,

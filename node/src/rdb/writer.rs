@@ -39,6 +39,8 @@ pub fn write_entry(out: &mut Vec<u8>, entry: &Entry) {
             write_string(out, entry.key());
             write_string(out, bytes);
         }
+        // Written by the files of their types, which `kind` numbers.
+        Value::Hash(_) | Value::List(_) | Value::Set(_) | Value::Sorted(_) | Value::Stream(_) => {}
     }
 }
 

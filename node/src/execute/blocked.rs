@@ -1,0 +1,230 @@
+//! Clients that wait for keys: `BLPOP`, `BZPOPMIN`, `XREAD BLOCK` and their like.
+//!
+//! A command that finds nothing says so with [`Context::block`]. Its request is kept here and
+//! executed again, in the order in which clients began to wait, whenever one of its keys changes;
+//! the reply goes to the session's outbox. Requests are executed after the command (or the whole
+//! transaction or script) that changed the key, so nobody sees the state in between.
+
+use super::session::SessionId;
+use super::{Context, Engine, Outcome};
+use crate::commands::Command;
+use protocol::resp::{Protocol, ReplyWriter};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// What a client gets whose time is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnTimeout {
+    Null,
+    NullArray,
+}
+
+/// A request that waits.
+#[derive(Debug)]
+struct Waiting {
+    command: &'static Command,
+    arguments: Vec<Vec<u8>>,
+    keys: Vec<Vec<u8>>,
+    on_timeout: OnTimeout,
+    /// Orders those that wait for one key.
+    ticket: u64,
+}
+
+/// What a command that blocks leaves to the engine.
+#[derive(Debug)]
+pub struct Block {
+    pub keys: Vec<Vec<u8>>,
+    pub on_timeout: OnTimeout,
+    /// The request to be executed when a key changes, where it is not the one just executed.
+    pub arguments: Option<Vec<Vec<u8>>>,
+}
+
+#[derive(Debug, Default)]
+pub struct Blocked {
+    sessions: HashMap<SessionId, Waiting>,
+    /// Who waits for a key, by ticket.
+    by_key: HashMap<Vec<u8>, BTreeMap<u64, SessionId>>,
+    /// Keys that changed and are waited for, in order.
+    ready: VecDeque<Vec<u8>>,
+    tickets: u64,
+}
+
+impl Blocked {
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    pub fn contains(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
+    /// Keys that clients wait for.
+    pub fn keys(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Notes that a key has changed.
+    pub fn touch(&mut self, key: &[u8]) {
+        if !self.by_key.is_empty() && self.by_key.contains_key(key) {
+            self.ready.push_back(key.to_vec());
+        }
+    }
+
+    /// Notes that any key may have changed.
+    pub fn touch_all(&mut self) {
+        self.ready.extend(self.by_key.keys().cloned());
+    }
+
+    fn add(&mut self, session: SessionId, waiting: Waiting) {
+        for key in &waiting.keys {
+            let waiters = self.by_key.entry(key.clone()).or_default();
+            waiters.insert(waiting.ticket, session);
+        }
+        self.sessions.insert(session, waiting);
+    }
+
+    fn remove(&mut self, session: SessionId) -> Option<Waiting> {
+        let waiting = self.sessions.remove(&session)?;
+        for key in &waiting.keys {
+            if let Some(waiters) = self.by_key.get_mut(key) {
+                waiters.remove(&waiting.ticket);
+                if waiters.is_empty() {
+                    self.by_key.remove(key);
+                }
+            }
+        }
+        Some(waiting)
+    }
+}
+
+impl Context<'_> {
+    /// The command found nothing: it waits for these keys until `deadline_ms` (Unix time; `None`:
+    /// for ever). Where nothing may block, within a transaction or a script, it has timed out
+    /// already.
+    pub fn block(&mut self, block: Block, deadline_ms: Option<u64>) {
+        if self.engine.in_transaction {
+            return write_timeout(&mut self.reply, block.on_timeout);
+        }
+        self.outcome = Outcome::Block { deadline_ms };
+        self.engine.block = Some(block);
+    }
+}
+
+fn write_timeout(reply: &mut ReplyWriter, on_timeout: OnTimeout) {
+    match on_timeout {
+        OnTimeout::Null => reply.null(),
+        OnTimeout::NullArray => reply.null_array(),
+    }
+}
+
+impl Engine {
+    /// Keeps a request that has to wait, as the command has said with [`Context::block`].
+    pub(super) fn keep_waiting(
+        &mut self,
+        session: SessionId,
+        command: &'static Command,
+        arguments: &[&[u8]],
+    ) {
+        let Some(block) = self.block.take() else {
+            return;
+        };
+        self.blocked.tickets += 1;
+        let own = || arguments.iter().map(|argument| argument.to_vec()).collect();
+        let waiting = Waiting {
+            command,
+            arguments: block.arguments.unwrap_or_else(own),
+            keys: block.keys,
+            on_timeout: block.on_timeout,
+            ticket: self.blocked.tickets,
+        };
+        self.blocked.add(session, waiting);
+    }
+
+    /// Executes the requests that wait for keys which have changed. Their replies are in the
+    /// outboxes of their sessions.
+    pub(super) fn serve_blocked(&mut self, now_ms: u64) {
+        while let Some(key) = self.blocked.ready.pop_front() {
+            let Some(waiters) = self.blocked.by_key.get(&key) else {
+                continue;
+            };
+            let waiters: Vec<SessionId> = waiters.values().copied().collect();
+            for session in waiters {
+                self.retry(session, now_ms);
+            }
+        }
+    }
+
+    /// Executes every request that waits again: roles or owners of slots have changed.
+    pub fn retry_blocked(&mut self, now_ms: u64) {
+        self.blocked.touch_all();
+        self.serve_blocked(now_ms);
+    }
+
+    fn retry(&mut self, id: SessionId, now_ms: u64) {
+        let Some(waiting) = self.blocked.remove(id) else {
+            return;
+        };
+        let Some(mut session) = self.sessions.take(id) else {
+            return;
+        };
+        let arguments: Vec<&[u8]> = waiting.arguments.iter().map(Vec::as_slice).collect();
+        let mut out = Vec::new();
+        let reply = ReplyWriter::new(&mut out, session.protocol);
+        let outcome = match self.check(&session, waiting.command, &arguments, now_ms) {
+            Ok(()) => self.run(waiting.command, &mut session, &arguments, now_ms, reply),
+            Err(super::view::Refusal::Frozen) => Outcome::Frozen,
+            Err(refusal) => {
+                ReplyWriter::new(&mut out, session.protocol).error(&refusal.to_string());
+                Outcome::Replied
+            }
+        };
+        self.sessions.put_back(id, session);
+        if matches!(outcome, Outcome::Block { .. } | Outcome::Frozen) {
+            self.block = None;
+            return self.blocked.add(id, waiting);
+        }
+        self.finish_blocked(id, &out);
+    }
+
+    /// Ends the waiting of a session whose time is up; `false` when it does not wait any more.
+    pub fn time_out(&mut self, id: SessionId) -> bool {
+        let Some(waiting) = self.blocked.remove(id) else {
+            return false;
+        };
+        let protocol = self
+            .sessions
+            .get(id)
+            .map_or(Protocol::Resp2, |s| s.protocol);
+        let mut out = Vec::new();
+        write_timeout(
+            &mut ReplyWriter::new(&mut out, protocol),
+            waiting.on_timeout,
+        );
+        self.finish_blocked(id, &out);
+        true
+    }
+
+    /// Ends the waiting of a session with an error; `false` when it does not wait.
+    pub fn unblock_with_error(&mut self, id: SessionId, error: &str) -> bool {
+        if self.blocked.remove(id).is_none() {
+            return false;
+        }
+        self.stats.count_error(error.as_bytes());
+        let reply = format!("-{error}\r\n");
+        self.finish_blocked(id, reply.as_bytes());
+        true
+    }
+
+    fn finish_blocked(&mut self, id: SessionId, reply: &[u8]) {
+        self.send(id, reply);
+        self.unblocked.push(id);
+    }
+
+    /// Forgets that a session waits: it has ended.
+    pub(super) fn forget_blocked(&mut self, id: SessionId) {
+        self.blocked.remove(id);
+    }
+}

@@ -1,0 +1,36 @@
+//! Entries with growing ids, and groups of consumers.
+
+use super::{Collection, variant};
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stream {}
+
+impl Collection for Stream {
+    const TYPE_NAME: &'static str = "stream";
+
+    variant!(Stream);
+
+    fn items(&self) -> usize {
+        0
+    }
+
+    fn encoding(&self) -> &'static str {
+        "listpack"
+    }
+
+    fn heap_bytes(&self) -> u64 {
+        0
+    }
+
+    fn digest(&self) -> u64 {
+        0
+    }
+
+    fn write_effects(&self, _out: &mut Vec<u8>, _key: &[u8], _place: u64) -> Option<u64> {
+        None
+    }
+
+    fn drop_part(&mut self) -> bool {
+        false
+    }
+}
