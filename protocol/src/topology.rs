@@ -21,6 +21,17 @@ pub enum Consistency {
     Eventual,
 }
 
+/// How the members face their clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ClusterMode {
+    /// As a Redis cluster: keys of one command share a slot, other shards' keys are `-MOVED`.
+    #[default]
+    Enabled,
+    /// As a Redis primary with replicas, for clients that know nothing of clusters. Only with a
+    /// single shard that owns every slot.
+    Disabled,
+}
+
 /// How a member counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
@@ -49,6 +60,8 @@ pub struct Topology {
     pub cluster: String,
     pub version: u64,
     pub consistency: Consistency,
+    #[serde(default)]
+    pub cluster_mode: ClusterMode,
     /// How long a primary may serve after a quorum last confirmed its epoch.
     pub lease_timeout_ms: u64,
     pub shards: Vec<Shard>,

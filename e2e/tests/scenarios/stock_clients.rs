@@ -138,3 +138,46 @@ fn the_redis_crate_works() {
         Ok(())
     });
 }
+
+const PLAIN_PYTHON: &str = r#"
+import sys, time
+import redis
+
+client = redis.Redis(sys.argv[1], 6379, decode_responses=True)
+assert client.mset({"a": 1, "b": 2, "c": 3}) is True
+assert client.mget("a", "b", "c") == ["1", "2", "3"]
+with client.pipeline(transaction=True) as pipeline:
+    assert pipeline.incr("a").incr("b").delete("c").execute() == [2, 3, 1]
+assert client.info("server")["redis_mode"] == "standalone"
+replica = redis.Redis(sys.argv[2], 6379, decode_responses=True)
+assert client.wait(1, 10000) >= 1
+assert replica.get("a") == "2"
+try:
+    replica.set("a", 9)
+    raise SystemExit("a replica took a write")
+except redis.exceptions.ReadOnlyError:
+    print("fine")
+"#;
+
+#[test]
+fn clients_without_cluster_support_work_without_cluster_mode() {
+    let Some(python) = tool("python3") else {
+        return;
+    };
+    run("plain", |scene| async move {
+        let mut spec = spec(1, 1);
+        spec["clusterMode"] = "Disabled".into();
+        let cluster = scene.create("plain", spec).await?;
+        cluster.wait_until_ready().await?;
+        cluster.wait_until_whole(2).await?;
+        let primary = cluster.primary_of(0).await?;
+        let replica = ["plain-0-0", "plain-0-1"]
+            .into_iter()
+            .find(|pod| *pod != primary);
+        let replica = cluster.address_of(replica.unwrap_or_default()).await?;
+        let replica = replica.replace(":6379", "");
+        let printed = python.run(&["-c", PLAIN_PYTHON, &host(&cluster).await?, &replica]);
+        assert_eq!(printed.map_err(anyhow::Error::msg)?.trim(), "fine");
+        Ok(())
+    });
+}

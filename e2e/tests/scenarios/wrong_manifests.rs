@@ -37,6 +37,8 @@ fn a_wrong_field_is_named_with_what_is_allowed() {
     run("wrong", |scene| async move {
         check(&scene, json!({"shards": 0}), &["spec.shards", "1"]).await?;
         check(&scene, json!({"shards": 501}), &["spec.shards", "500"]).await?;
+        let plain = json!({"shards": 2, "clusterMode": "Disabled"});
+        check(&scene, plain, &["spec.clusterMode", "spec.shards of 1"]).await?;
         check(
             &scene,
             json!({"shards": "many"}),

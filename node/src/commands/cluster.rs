@@ -208,7 +208,7 @@ fn with_view(
     context: &mut Context,
     answer: impl FnOnce(&ClusterView, &mut protocol::resp::ReplyWriter),
 ) {
-    match &context.engine.view.cluster {
+    match context.engine.view.cluster_view() {
         Some(view) => answer(view, &mut context.reply),
         None => context.reply.error(NO_CLUSTER),
     }

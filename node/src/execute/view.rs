@@ -6,7 +6,7 @@ use super::{Export, Import};
 use crate::commands::{Command, flag};
 use protocol::slots::{SLOT_COUNT, SlotSet, slot_of};
 use protocol::status::{Follower, Link, Role};
-use protocol::topology::{Shard, Topology};
+use protocol::topology::{ClusterMode, Shard, Topology};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use thiserror::Error;
@@ -32,6 +32,8 @@ pub enum Refusal {
     SlotNotServed,
     #[error("CLUSTERDOWN The cluster is down")]
     ClusterDown,
+    #[error("MASTERDOWN This member may not serve now; connect again to find the primary.")]
+    PrimaryDown,
     #[error("READONLY You can't write against a read only replica.")]
     ReadOnly,
     #[error("OOM command not allowed when used memory > 'maxmemory'.")]
@@ -108,8 +110,15 @@ pub struct Facts {
 }
 
 impl View {
+    /// Whether clients are faced as by a Redis cluster.
     pub fn is_cluster(&self) -> bool {
-        self.cluster.is_some()
+        self.cluster_view().is_some()
+    }
+
+    /// The cluster as clients see it; `None` where they are to see a single server.
+    pub fn cluster_view(&self) -> Option<&ClusterView> {
+        let shown = |view: &&ClusterView| view.topology.cluster_mode == ClusterMode::Enabled;
+        self.cluster.as_ref().filter(shown)
     }
 
     /// Whether this member removes expired keys by itself and evicts.
@@ -220,7 +229,7 @@ impl View {
     }
 
     fn check_slot(&self, session: &Session, writes: bool, slot: u16) -> Result<(), Refusal> {
-        let Some(cluster) = &self.cluster else {
+        let Some(cluster) = self.cluster_view() else {
             return self.check_role(writes);
         };
         let owner = cluster.owners[usize::from(slot)];
@@ -250,8 +259,14 @@ impl View {
             Role::Primary if self.lease_valid => Ok(()),
             Role::Replica if !writes => Ok(()),
             Role::Replica => Err(Refusal::ReadOnly),
-            Role::Primary | Role::Fenced | Role::Waiting | Role::Loading => {
+            Role::Primary if self.awaits_lease => Err(Refusal::Frozen),
+            // A handover is under way; the new primary is about to be known.
+            Role::Fenced if self.paused => Err(Refusal::Frozen),
+            Role::Primary | Role::Fenced | Role::Waiting | Role::Loading if self.is_cluster() => {
                 Err(Refusal::ClusterDown)
+            }
+            Role::Primary | Role::Fenced | Role::Waiting | Role::Loading => {
+                Err(Refusal::PrimaryDown)
             }
         }
     }

@@ -105,7 +105,7 @@ impl Member {
 }
 
 impl State {
-    fn end_killed(&mut self) {
+    pub(super) fn end_killed(&mut self) {
         for killed in self.engine.kills.drain(..) {
             if let Some(connection) = self.connections.get(&killed) {
                 connection.abort();

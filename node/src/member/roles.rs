@@ -11,7 +11,9 @@
 
 use super::{Member, State};
 use crate::execute::Import;
+use crate::execute::session::SessionId;
 use crate::log::files::FilesError;
+use protocol::admin::SYSTEM_USER;
 use protocol::status::Role;
 use protocol::topology::{Standing, Topology, TopologyError};
 use std::sync::Arc;
@@ -148,6 +150,10 @@ impl State {
 
     /// Puts a topology into use that is in `meta` already.
     pub fn use_topology(&mut self, topology: Arc<Topology>) {
+        let mode_before = self.topology.as_ref().map(|before| before.cluster_mode);
+        if mode_before.is_some_and(|before| before != topology.cluster_mode) {
+            self.disconnect_clients();
+        }
         self.topology = Some(Arc::clone(&topology));
         self.log.keeps_recent = true;
         self.engine.view.set_topology(topology, &self.name);
@@ -159,6 +165,16 @@ impl State {
         self.advance();
         self.signals.committed.notify_waiters();
         self.announce();
+    }
+
+    /// Ends the connections of clients, which then find out anew what this member is. Clients
+    /// without cluster support notice a change of roles in no other way.
+    fn disconnect_clients(&mut self) {
+        let clients = self.engine.sessions.iter();
+        let clients = clients.filter(|(_, session)| session.user != SYSTEM_USER);
+        let clients: Vec<SessionId> = clients.map(|(id, _)| id).collect();
+        self.engine.kills.extend(clients);
+        self.end_killed();
     }
 
     pub fn refresh_slots(&mut self) {
@@ -211,6 +227,10 @@ impl State {
         }
         if role != Role::Fenced && role != Role::Primary {
             self.end_handover();
+        }
+        let deposed = matches!(before, Role::Primary | Role::Fenced) && role == Role::Replica;
+        if deposed && !self.engine.view.is_cluster() {
+            self.disconnect_clients();
         }
         if before != role || begins {
             tracing::info!(?before, ?role, epoch, "role");

@@ -6,7 +6,7 @@ use protocol::client::{Client, ClientError};
 use protocol::resp::Reply;
 use protocol::slots::SlotSet;
 use protocol::status::MemberStatus;
-use protocol::topology::{Consistency, Member, Migration, Shard, Standing, Topology};
+use protocol::topology::{ClusterMode, Consistency, Member, Migration, Shard, Standing, Topology};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -124,6 +124,7 @@ impl Cluster {
             folder: tempfile::tempdir().unwrap(),
             running: BTreeMap::new(),
             topology: Topology {
+                cluster_mode: ClusterMode::Enabled,
                 cluster: new_id(),
                 version: 1,
                 consistency,

@@ -5,6 +5,7 @@
 mod failover;
 mod harness;
 mod migration;
+mod plain;
 mod quorum;
 mod restart;
 mod writer;

@@ -3,7 +3,8 @@
 
 use super::quantity::bytes_of;
 use super::spec::{
-    Consistency, EvictionPolicy, FailoverSpec, Fsync, ImagePullPolicy, KVClusterSpec, Retention,
+    ClusterMode, Consistency, EvictionPolicy, FailoverSpec, Fsync, ImagePullPolicy, KVClusterSpec,
+    Retention,
 };
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use protocol::topology;
@@ -19,6 +20,7 @@ pub struct Settings {
     pub shards: u32,
     pub replicas_per_shard: u32,
     pub consistency: topology::Consistency,
+    pub cluster_mode: topology::ClusterMode,
     /// `None`: what runs already, or the operator's default for a new cluster.
     pub image: Option<String>,
     pub image_pull_policy: Option<ImagePullPolicy>,
@@ -64,6 +66,7 @@ impl Settings {
             shards: spec.shards,
             replicas_per_shard: spec.replicas_per_shard,
             consistency: consistency_of(spec)?,
+            cluster_mode: cluster_mode_of(spec)?,
             image: spec.image.clone(),
             image_pull_policy: spec.image_pull_policy,
             maxmemory_bytes: maxmemory_of(spec, &resources)?,
@@ -101,6 +104,17 @@ fn consistency_of(spec: &KVClusterSpec) -> Result<topology::Consistency, Setting
         }),
         (Some(Consistency::Eventual), _) | (None, 0) => Ok(topology::Consistency::Eventual),
         (Some(Consistency::Quorum) | None, _) => Ok(topology::Consistency::Quorum),
+    }
+}
+
+fn cluster_mode_of(spec: &KVClusterSpec) -> Result<topology::ClusterMode, SettingsError> {
+    match (spec.cluster_mode, spec.shards) {
+        (Some(ClusterMode::Enabled) | None, _) => Ok(topology::ClusterMode::Enabled),
+        (Some(ClusterMode::Disabled), 1) => Ok(topology::ClusterMode::Disabled),
+        (Some(ClusterMode::Disabled), _) => Err(SettingsError {
+            field: "spec.clusterMode",
+            reason: "Disabled needs spec.shards of 1".to_owned(),
+        }),
     }
 }
 

@@ -65,6 +65,10 @@ pub const CONFIG_OPTIONS: &[&str] = &[
             self.replicasPerShard > 0")
         .message("spec.consistency: Quorum needs spec.replicasPerShard of at least 1; allowed \
             without replicas: Eventual"),
+    validation = Rule::new("!has(self.clusterMode) || self.clusterMode != 'Disabled' || \
+            self.shards == 1")
+        .message("spec.clusterMode: Disabled needs spec.shards of 1; allowed with more shards: \
+            Enabled"),
     validation = Rule::new("!has(self.failover) || !has(self.failover.minVoters) || \
             self.failover.minVoters <= self.replicasPerShard + 1")
         .message("spec.failover.minVoters must be at most spec.replicasPerShard + 1")
@@ -92,6 +96,15 @@ pub struct KVClusterSpec {
     /// `Eventual` without. A change takes effect at once, without a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
+
+    /// How members face their clients. `Enabled` (default): as a Redis cluster, for clients with
+    /// cluster support. `Disabled`: as a plain Redis primary with replicas, without `-MOVED` and
+    /// `-CROSSSLOT`, for clients and frameworks that know nothing of clusters; only with
+    /// `shards: 1`. They connect to the Service named like the cluster, which then leads to the
+    /// primary, or to `<name>-replica` for reads. A change takes effect at once, without a restart;
+    /// clients are disconnected and must suit the new mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_mode: Option<ClusterMode>,
 
     /// Image of `kv-node`. Default: the one the operator was installed with when the cluster was
     /// created; a newer operator does not change it. A change restarts the members one at a time.
@@ -143,6 +156,13 @@ pub struct KVClusterSpec {
 pub enum Consistency {
     Quorum,
     Eventual,
+}
+
+/// How members face their clients.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClusterMode {
+    Enabled,
+    Disabled,
 }
 
 /// When the image is pulled.

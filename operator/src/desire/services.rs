@@ -7,10 +7,11 @@ use crate::crd::Settings;
 use crate::observe::Kind;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use protocol::topology::ClusterMode;
 use std::collections::BTreeMap;
 
 pub fn all(owner: &Owner, settings: &Settings) -> Vec<Manifest> {
-    let mut services = vec![members(owner), clients(owner)];
+    let mut services = vec![members(owner), clients(owner, settings.cluster_mode)];
     if settings.shards == 1 {
         services.push(role(owner, "primary"));
         services.push(role(owner, "replica"));
@@ -33,9 +34,12 @@ fn members(owner: &Owner) -> Manifest {
     service(owner, &names::members_service(&owner.name), spec)
 }
 
-/// Any ready member; cluster clients find the others from it.
-fn clients(owner: &Owner) -> Manifest {
-    let selector = names::selector(&owner.name);
+/// Any ready member, from which cluster clients find the others; for other clients the primary.
+fn clients(owner: &Owner, mode: ClusterMode) -> Manifest {
+    let mut selector = names::selector(&owner.name);
+    if mode == ClusterMode::Disabled {
+        selector.insert(names::ROLE_LABEL.to_owned(), "primary".to_owned());
+    }
     service(owner, &owner.name, client_spec(selector))
 }
 

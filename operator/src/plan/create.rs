@@ -42,6 +42,7 @@ pub fn judge(desired: &Desired, observed: &Observed) -> Verdict {
         cluster: desired.uid.clone(),
         version: 0,
         consistency: desired.settings.consistency,
+        cluster_mode: desired.settings.cluster_mode,
         lease_timeout_ms: u64::from(desired.settings.failover.lease_timeout_ms),
         shards,
         migrations: Vec::new(),

@@ -5,7 +5,7 @@ use super::edit::Edit;
 use super::{Reason, Verdict};
 use crate::desire::Desired;
 use crate::observe::Observed;
-use protocol::topology::Standing;
+use protocol::topology::{ClusterMode, Standing};
 
 pub fn judge(desired: &Desired, observed: &Observed) -> Verdict {
     let Some(topology) = &observed.topology else {
@@ -38,4 +38,11 @@ fn settings(desired: &Desired, edit: &mut Edit) {
     let topology = edit.topology_mut();
     topology.consistency = desired.settings.consistency;
     topology.lease_timeout_ms = u64::from(desired.settings.failover.lease_timeout_ms);
+    // With more shards, on their way out or in, clients have to be told who has a key.
+    let alone = topology.shards.len() == 1 && topology.migrations.is_empty();
+    topology.cluster_mode = if alone {
+        desired.settings.cluster_mode
+    } else {
+        ClusterMode::Enabled
+    };
 }

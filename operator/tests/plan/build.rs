@@ -5,7 +5,7 @@ use kv_operator::desire::{Desired, names};
 use kv_operator::observe::{ClaimFacts, MemberView, Observed, PodFacts, Reach};
 use protocol::slots::{SLOT_COUNT, SlotSet};
 use protocol::status::{Follower, MemberStatus, Position, Role};
-use protocol::topology::{Member, Shard, Standing, Topology};
+use protocol::topology::{ClusterMode, Member, Shard, Standing, Topology};
 use serde_yaml::Value;
 
 pub const IMAGE: &str = "kv-node:1";
@@ -29,6 +29,7 @@ impl Situation {
             .map(|(index, slots)| shard(index, slots, settings.members_per_shard()))
             .collect();
         situation.observed.topology = Some(Topology {
+            cluster_mode: ClusterMode::Enabled,
             cluster: "uid".to_owned(),
             version: 10,
             consistency: settings.consistency,

@@ -1,0 +1,56 @@
+//! A single shard that faces its clients as a plain primary with replicas.
+
+use crate::harness::{ANSWER, Cluster, text};
+use protocol::client::Client;
+use protocol::status::Role;
+use protocol::topology::ClusterMode;
+
+async fn plain(members: usize) -> Cluster {
+    let mut cluster = Cluster::start(1, members).await;
+    cluster
+        .change(|topology| topology.cluster_mode = ClusterMode::Disabled)
+        .await;
+    cluster
+}
+
+#[tokio::test]
+async fn keys_of_any_slots_go_together_and_nothing_is_moved() {
+    let cluster = plain(2).await;
+    let run = async |member: &str, command: &str| text(&cluster.run(member, command).await);
+    assert_eq!(run("s0-0", "MSET a 1 b 2 c 3").await, "OK");
+    assert_eq!(run("s0-0", "DEL b missing").await, "1");
+    assert_eq!(
+        run("s0-0", "CLUSTER INFO").await,
+        "ERR This instance has cluster support disabled"
+    );
+    assert!(
+        run("s0-0", "INFO server")
+            .await
+            .contains("redis_mode:standalone")
+    );
+    cluster.until_equal("s0-0", "s0-1").await;
+    assert_eq!(run("s0-1", "GET a").await, "1");
+    assert_eq!(
+        run("s0-1", "SET a 2").await,
+        "READONLY You can't write against a read only replica."
+    );
+}
+
+#[tokio::test]
+async fn clients_of_a_deposed_primary_are_disconnected() {
+    let mut cluster = plain(2).await;
+    cluster.run("s0-0", "SET a 1").await;
+    let mut client = Client::connect(&cluster.running["s0-0"].address, ANSWER)
+        .await
+        .unwrap();
+    assert_eq!(text(&client.request(&[b"GET", b"a"]).await.unwrap()), "1");
+    let winner = cluster.promote_rather("s0", "s0-1").await;
+    assert_eq!(winner, "s0-1");
+    cluster
+        .until("s0-0", |status| status.role == Role::Replica)
+        .await;
+    let lost = client.request(&[b"GET", b"a"]).await;
+    assert!(lost.is_err(), "{lost:?}");
+    cluster.serving().await;
+    assert_eq!(text(&cluster.run("s0-1", "SET a 2").await), "OK");
+}
