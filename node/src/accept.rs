@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::execute::session::Session;
-use crate::member::Member;
+use crate::member::{Connected, Mailbox, Member};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::rc::Rc;
@@ -45,9 +45,12 @@ fn admit(member: &Rc<Member>, mut stream: TcpStream) {
     }
     match open(member, &stream) {
         Ok(session) => {
-            let connection = Connection::new(Rc::clone(member), stream, session);
+            let mailbox = Rc::new(Mailbox::default());
+            let connection =
+                Connection::new(Rc::clone(member), stream, session, Rc::clone(&mailbox));
             let task = member.spawn(async move |_| connection.run().await);
-            member.with(|state| state.connections.insert(session, task));
+            let connected = Connected { task, mailbox };
+            member.with(|state| state.connections.insert(session, connected));
         }
         // The client has gone already.
         Err(error) => tracing::debug!("preparing a connection: {error}"),

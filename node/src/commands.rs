@@ -24,6 +24,7 @@ mod set;
 mod strings;
 mod syntax;
 mod transactions;
+mod wait;
 
 pub use info::REDIS_VERSION;
 pub use key_spec::KeySpec;
@@ -372,6 +373,7 @@ const FAMILIES: &[&[Command]] = &[
     expire::COMMANDS,
     transactions::COMMANDS,
     server::COMMANDS,
+    wait::COMMANDS,
     config::COMMANDS,
     command::COMMANDS,
     info::COMMANDS,

@@ -3,16 +3,17 @@
 //! A connection holds a buffer of its own only for the part of a request that has not arrived
 //! whole; everything else is read into, and executed from, one buffer that all connections share.
 
-use crate::execute::session::SessionId;
-use crate::member::{Batch, Member, Next, Settled, State};
+use crate::execute::session::{Class, Session, SessionId};
+use crate::member::{Batch, Letter, Mailbox, Member, Next, Settled, State};
 use crate::replicate::serve;
 use protocol::admin::AdminRequest;
 use protocol::resp::RequestReader;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -23,6 +24,13 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Capacity that a connection keeps between batches.
 const KEPT_BYTES: usize = 1024;
+
+/// Bytes of further requests that are kept while one waits; with more, the end of the connection is
+/// noticed only later.
+const WAITING_BYTES_MAX: usize = 1024 * 1024;
+
+/// Replies up to so many bytes count as taken: they do not exceed a limit by themselves.
+const REPLY_BYTES_FREE: usize = 16 * 1024;
 
 /// The reply to what no quorum confirms.
 const NO_REPLICAS: &[u8] =
@@ -36,10 +44,25 @@ pub struct Connection {
     member: Rc<Member>,
     stream: TcpStream,
     session: SessionId,
+    mailbox: Rc<Mailbox>,
     reader: RequestReader,
     /// The beginning of a request that has not arrived whole.
     buffer: Vec<u8>,
     out: Vec<u8>,
+}
+
+/// What a connection that reads has met.
+enum Event {
+    Batch(Batch),
+    Mail,
+    Ended,
+}
+
+/// What a connection whose request waits has met.
+enum Stirred {
+    Bytes,
+    Mail,
+    Ended,
 }
 
 /// What becomes of the connection after a batch.
@@ -51,11 +74,17 @@ enum Then {
 }
 
 impl Connection {
-    pub fn new(member: Rc<Member>, stream: TcpStream, session: SessionId) -> Self {
+    pub fn new(
+        member: Rc<Member>,
+        stream: TcpStream,
+        session: SessionId,
+        mailbox: Rc<Mailbox>,
+    ) -> Self {
         Self {
             member,
             stream,
             session,
+            mailbox,
             reader: RequestReader::default(),
             buffer: Vec::new(),
             out: Vec::new(),
@@ -71,14 +100,17 @@ impl Connection {
 
     async fn serve(&mut self) -> io::Result<()> {
         loop {
-            let Some(mut batch) = self.read_and_execute().await? else {
-                return Ok(());
+            let mut batch = match self.read_and_execute().await? {
+                Event::Batch(batch) => batch,
+                Event::Mail if self.deliver().await? => continue,
+                Event::Mail | Event::Ended => return Ok(()),
             };
             loop {
                 match self.settle(batch).await? {
                     Then::Read => break,
-                    Then::Again => batch = self.execute_buffered(),
-                    Then::Close => return Ok(()),
+                    // What came for the client meanwhile is before what it now gets.
+                    Then::Again if self.deliver().await? => batch = self.execute_buffered(),
+                    Then::Again | Then::Close => return Ok(()),
                     Then::Stream(request) => {
                         return serve::stream(&self.member, &mut self.stream, *request).await;
                     }
@@ -87,33 +119,127 @@ impl Connection {
         }
     }
 
-    /// Reads what has arrived and executes it; `None` at the end of the connection.
-    async fn read_and_execute(&mut self) -> io::Result<Option<Batch>> {
-        let idle_seconds = self
-            .member
-            .with(|state| state.engine.config.timeout_seconds);
+    /// Reads what has arrived and executes it.
+    async fn read_and_execute(&mut self) -> io::Result<Event> {
+        let session = self.session;
+        let idle_seconds = self.member.with(|state| {
+            let seconds = state.engine.config.timeout_seconds;
+            // Who listens may be silent.
+            let listens = seconds > 0
+                && state
+                    .engine
+                    .sessions
+                    .get(session)
+                    .is_some_and(|session| session.class() == Class::PubSub);
+            if listens { 0 } else { seconds }
+        });
         if idle_seconds == 0 {
             return self.poll_read().await;
         }
         let idle = Duration::from_secs(u64::from(idle_seconds));
-        timeout(idle, self.poll_read()).await.unwrap_or(Ok(None))
+        let read = timeout(idle, self.poll_read()).await;
+        read.unwrap_or(Ok(Event::Ended))
     }
 
-    async fn poll_read(&mut self) -> io::Result<Option<Batch>> {
+    async fn poll_read(&mut self) -> io::Result<Event> {
         poll_fn(|context| {
+            if self.mailbox.poll_stirred(context).is_ready() {
+                return Poll::Ready(Ok(Event::Mail));
+            }
             SHARED.with_borrow_mut(|shared| {
                 let mut read = ReadBuf::new(shared);
                 match Pin::new(&mut self.stream).poll_read(context, &mut read) {
-                    std::task::Poll::Pending => std::task::Poll::Pending,
-                    std::task::Poll::Ready(Err(error)) => std::task::Poll::Ready(Err(error)),
-                    std::task::Poll::Ready(Ok(())) => {
-                        let bytes = read.filled();
-                        std::task::Poll::Ready(Ok(self.execute(bytes)))
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                    Poll::Ready(Ok(())) => {
+                        let batch = self.execute(read.filled());
+                        Poll::Ready(Ok(batch.map_or(Event::Ended, Event::Batch)))
                     }
                 }
             })
         })
         .await
+    }
+
+    /// Waits, while a request does, for mail, more bytes, or the end of the connection.
+    async fn stirred(&mut self) -> io::Result<Stirred> {
+        poll_fn(|context| {
+            if self.mailbox.poll_stirred(context).is_ready() {
+                return Poll::Ready(Ok(Stirred::Mail));
+            }
+            if self.buffer.len() >= WAITING_BYTES_MAX {
+                return Poll::Pending;
+            }
+            SHARED.with_borrow_mut(|shared| {
+                let mut read = ReadBuf::new(shared);
+                match Pin::new(&mut self.stream).poll_read(context, &mut read) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                    Poll::Ready(Ok(())) if read.filled().is_empty() => {
+                        Poll::Ready(Ok(Stirred::Ended))
+                    }
+                    Poll::Ready(Ok(())) => {
+                        self.buffer.extend_from_slice(read.filled());
+                        Poll::Ready(Ok(Stirred::Bytes))
+                    }
+                }
+            })
+        })
+        .await
+    }
+
+    /// Sends what is in the mailbox, when it may be sent; `false` at the end of the connection.
+    async fn deliver(&mut self) -> io::Result<bool> {
+        while let Some(letter) = self.mailbox.take() {
+            let Letter {
+                bytes,
+                needed,
+                reign,
+            } = letter;
+            let count = bytes.len() as u64;
+            self.out = bytes;
+            let kept = needed <= self.member.with(|state| state.releasable())
+                || self.member.settled(needed, reign).await == Settled::Kept;
+            self.member
+                .with(|state| state.less_unsent(self.session, count, 1));
+            if !kept {
+                return Ok(false);
+            }
+            self.send().await?;
+        }
+        Ok(!self.mailbox.hangs_up())
+    }
+
+    /// Waits until the request that waits has been answered, and sends the answer; `false` at the
+    /// end of the connection.
+    async fn unblocked(&mut self, mut deadline_ms: Option<u64>) -> io::Result<bool> {
+        loop {
+            let left = deadline_ms.map(|at| at.saturating_sub(self.member.clock.now_ms()));
+            let stirred = match left.map(Duration::from_millis) {
+                None => self.stirred().await?,
+                Some(left) => {
+                    let Ok(stirred) = timeout(left, self.stirred()).await else {
+                        deadline_ms = None;
+                        self.member.with(|state| state.time_out(self.session));
+                        continue;
+                    };
+                    stirred?
+                }
+            };
+            match stirred {
+                Stirred::Bytes => {}
+                Stirred::Ended => return Ok(false),
+                Stirred::Mail => {
+                    if !self.deliver().await? {
+                        return Ok(false);
+                    }
+                    // The answer was posted together with this, so it has been sent.
+                    if self.mailbox.take_unblocked() {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
     }
 
     /// Executes bytes that have arrived; `None` when there are none: the client has closed.
@@ -163,19 +289,9 @@ impl Connection {
             Next::Read => Ok(Then::Read),
             Next::Continue => Ok(Then::Again),
             Next::Close => Ok(Then::Close),
-            Next::Frozen => {
-                self.thawed(batch.changes).await;
-                Ok(Then::Again)
-            }
-            Next::Block { .. } => Ok(Then::Close),
-            Next::Wait {
-                replicas,
-                timeout_ms,
-            } => {
-                let count = self.replicas_reached(replicas, timeout_ms).await;
-                self.out
-                    .extend_from_slice(format!(":{count}\r\n").as_bytes());
-                Ok(Then::Again)
+            Next::Frozen => Ok(again_if(self.thawed(batch.changes).await?)),
+            Next::Block { deadline_ms } | Next::Wait { deadline_ms, .. } => {
+                Ok(again_if(self.unblocked(deadline_ms).await?))
             }
             Next::Admin(AdminRequest::Sync(request)) => Ok(Then::Stream(Box::new(request))),
             Next::Admin(request) => {
@@ -195,6 +311,9 @@ impl Connection {
         if self.out.is_empty() {
             return Ok(());
         }
+        if self.out.len() > REPLY_BYTES_FREE && self.is_too_much() {
+            return Err(io::Error::other("the output exceeds the client's limit"));
+        }
         let sent = match self.stream.try_write(&self.out) {
             Ok(sent) => sent,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -202,7 +321,7 @@ impl Connection {
         };
         if sent < self.out.len() {
             let rest = (self.out.len() - sent) as u64;
-            let counted = Counted::new(&self.member, rest);
+            let counted = Counted::new(&self.member, self.session, rest);
             self.stream.write_all(&self.out[sent..]).await?;
             drop(counted);
         }
@@ -214,6 +333,17 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether what is about to be sent exceeds the hard limit of the client's class.
+    fn is_too_much(&self) -> bool {
+        let bytes = self.out.len() as u64;
+        self.member.with(|state| {
+            let session = state.engine.sessions.get(self.session);
+            let class = session.map_or(Class::Normal, Session::class);
+            let hard = state.engine.config.output_limits[class as usize].hard_bytes;
+            hard > 0 && bytes > hard
+        })
+    }
+
     /// Waits while the disk is too far behind, or the walks hold too much.
     async fn wait_for_disk(&self) {
         self.member
@@ -223,35 +353,36 @@ impl Connection {
             .await;
     }
 
-    /// Waits until a frozen request may be tried again.
-    async fn thawed(&self, changes: u64) {
+    /// Waits until a frozen request may be tried again; `false` at the end of the connection.
+    async fn thawed(&mut self, changes: u64) -> io::Result<bool> {
+        let member = Rc::clone(&self.member);
         let changed = |state: &mut State| (state.changes != changes).then_some(());
-        self.member
-            .until(&self.member.signals.changed, changed)
-            .await;
+        let mut thawed = pin!(member.until(&member.signals.changed, changed));
+        loop {
+            let stirred = tokio::select! {
+                () = &mut thawed => return Ok(true),
+                stirred = self.stirred() => stirred?,
+            };
+            match stirred {
+                Stirred::Bytes => {}
+                Stirred::Mail if self.deliver().await? => {}
+                Stirred::Mail | Stirred::Ended => return Ok(false),
+            }
+        }
     }
+}
 
-    /// `WAIT`: how many replicas hold everything up to now.
-    async fn replicas_reached(&self, replicas: u64, timeout_ms: u64) -> u64 {
-        let offset = self.member.with(|state| state.log.position().offset);
-        let reached = self.member.until(&self.member.signals.committed, |state| {
-            let holding = state.quorum.holding(offset);
-            (holding >= replicas).then_some(holding)
-        });
-        if timeout_ms == 0 {
-            return reached.await;
-        }
-        match timeout(Duration::from_millis(timeout_ms), reached).await {
-            Ok(count) => count,
-            Err(_) => self.member.with(|state| state.quorum.holding(offset)),
-        }
-    }
+fn again_if(goes_on: bool) -> Then {
+    if goes_on { Then::Again } else { Then::Close }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.member.with(|state| {
             state.connections.remove(&self.session);
+            let session = state.engine.sessions.get(self.session);
+            let unsent = session.map_or(0, |session| session.unsent.bytes);
+            state.less_unsent(self.session, unsent, 0);
             state.feeders.retain(|_, session| *session != self.session);
             state.engine.close_session(self.session);
         });
@@ -261,18 +392,27 @@ impl Drop for Connection {
 /// Bytes of output that a client has not taken yet, counted as used memory while it lives.
 struct Counted<'a> {
     member: &'a Member,
+    session: SessionId,
     bytes: u64,
 }
 
 impl<'a> Counted<'a> {
-    fn new(member: &'a Rc<Member>, bytes: u64) -> Self {
-        member.with(|state| state.output_bytes += bytes);
-        Self { member, bytes }
+    fn new(member: &'a Member, session: SessionId, bytes: u64) -> Self {
+        member.with(|state| {
+            state.more_unsent(session, bytes, 1);
+            state.check_output(session);
+        });
+        Self {
+            member,
+            session,
+            bytes,
+        }
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.member.with(|state| state.output_bytes -= self.bytes);
+        self.member
+            .with(|state| state.less_unsent(self.session, self.bytes, 1));
     }
 }

@@ -12,6 +12,7 @@ mod conformance_tests;
 pub mod context;
 pub mod effects;
 pub mod notify;
+pub mod output_limit;
 mod pubsub;
 pub mod rates;
 mod replay;
@@ -20,6 +21,7 @@ pub mod stats;
 #[cfg(test)]
 mod tests;
 pub mod view;
+pub mod waits;
 mod watch;
 
 pub use context::Context;
@@ -32,7 +34,7 @@ use blocked::{Block, Blocked};
 use config::Config;
 use effects::Effects;
 use protocol::admin::AdminRequest;
-use protocol::resp::ReplyWriter;
+use protocol::resp::{Protocol, ReplyWriter};
 use protocol::slots::SlotSet;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
@@ -41,6 +43,7 @@ use session::{Session, SessionId, Sessions};
 use stats::Stats;
 use std::collections::BTreeMap;
 use view::{Refusal, View};
+use waits::{Wait, Waits};
 use watch::Watched;
 
 /// What is to be done after a request.
@@ -55,8 +58,12 @@ pub enum Outcome {
     /// The client waits for keys, until this Unix time in milliseconds; its reply will be in its
     /// outbox.
     Block { deadline_ms: Option<u64> },
-    /// `WAIT`: reply when so many replicas have everything, or after the time.
-    Wait { replicas: u64, timeout_ms: u64 },
+    /// `WAIT`, `WAITAOF`: reply when enough members have everything, or at this Unix time in
+    /// milliseconds.
+    Wait {
+        wait: Wait,
+        deadline_ms: Option<u64>,
+    },
     /// A `KV.*` command, which the member answers.
     Admin(AdminRequest),
     /// `SHUTDOWN`: no reply on success.
@@ -78,6 +85,32 @@ pub enum Export {
     Frozen(SlotSet),
     /// The target owns the slots.
     Given(SlotSet),
+}
+
+/// The session whose request is being executed; it is not among [`Engine::sessions`] meanwhile.
+#[derive(Debug, Default)]
+struct Running {
+    session: Option<SessionId>,
+    protocol: Protocol,
+    /// What it is sent beside the reply.
+    messages: Vec<u8>,
+}
+
+impl Running {
+    fn begin(&mut self, id: SessionId, session: &Session) {
+        self.session = Some(id);
+        self.protocol = session.protocol;
+    }
+
+    fn is(&self, id: SessionId) -> bool {
+        self.session == Some(id)
+    }
+
+    /// Ends it; gives the messages.
+    fn end(&mut self) -> Vec<u8> {
+        self.session = None;
+        std::mem::take(&mut self.messages)
+    }
 }
 
 pub struct Engine {
@@ -107,6 +140,11 @@ pub struct Engine {
     pub unblocked: Vec<SessionId>,
     /// Sessions whose outbox is not empty.
     pub outboxes: Vec<SessionId>,
+    /// Sessions to be closed once their outbox is sent.
+    pub hang_ups: Vec<SessionId>,
+    /// Clients that wait for replicas.
+    pub waits: Waits,
+    running: Running,
     /// Why the command that runs has to wait.
     block: Option<Block>,
     watched: Watched,
@@ -133,6 +171,9 @@ impl Engine {
             blocked: Blocked::default(),
             unblocked: Vec::new(),
             outboxes: Vec::new(),
+            hang_ups: Vec::new(),
+            waits: Waits::default(),
+            running: Running::default(),
             block: None,
             watched: Watched::default(),
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
@@ -195,6 +236,7 @@ impl Engine {
         let start = out.len();
         session.last_used_ms = now_ms;
         self.last_command = None;
+        self.running.begin(id, &session);
         let outcome = self.dispatch(&mut session, arguments, now_ms, out);
         if out.get(start) == Some(&b'-') {
             self.stats.count_error(&out[start + 1..]);
@@ -203,6 +245,8 @@ impl Engine {
             out.truncate(start);
         }
         self.sessions.put_back(id, session);
+        // What the session is told of its own doing follows on the reply.
+        out.extend_from_slice(&self.running.end());
         if matches!(outcome, Outcome::Block { .. })
             && let Some(command) = self.last_command
         {
@@ -210,13 +254,44 @@ impl Engine {
         }
         if !self.blocked.is_empty() {
             self.serve_blocked(now_ms);
+            self.take_mail_into(id, out);
         }
         outcome
     }
 
-    /// Leaves bytes to be sent to a session when the batch ends.
+    /// Moves what has been left for a session to its replies, which are being written.
+    fn take_mail_into(&mut self, id: SessionId, out: &mut Vec<u8>) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && !session.outbox.is_empty()
+        {
+            out.append(&mut session.outbox);
+            self.outboxes.retain(|other| *other != id);
+        }
+    }
+
+    /// Whether there is something to be delivered to sessions.
+    pub fn has_mail(&self) -> bool {
+        !(self.outboxes.is_empty()
+            && self.unblocked.is_empty()
+            && self.kills.is_empty()
+            && self.hang_ups.is_empty()
+            && self.waits.over.is_empty())
+    }
+
+    /// The protocol of a session.
+    pub fn protocol_of(&self, id: SessionId) -> Option<Protocol> {
+        if self.running.is(id) {
+            return Some(self.running.protocol);
+        }
+        self.sessions.get(id).map(|session| session.protocol)
+    }
+
+    /// Leaves bytes to be sent to a session when the batch ends. Of the session whose request is
+    /// being executed they follow on its reply.
     pub fn send(&mut self, id: SessionId, bytes: &[u8]) {
-        if let Some(session) = self.sessions.get_mut(id) {
+        if self.running.is(id) {
+            self.running.messages.extend_from_slice(bytes);
+        } else if let Some(session) = self.sessions.get_mut(id) {
             if session.outbox.is_empty() {
                 self.outboxes.push(id);
             }

@@ -3,17 +3,22 @@
 //! Everything runs on one thread, as tasks of one runtime. A task borrows [`State`] for as long as
 //! it computes and never across an await; what it waits for is said by one of the [`Signals`].
 //!
-//! `batch` executes what clients send, `roles` decides what this member is, `admin` answers the
+//! `batch` executes what clients send, `deliver` brings to connections what is for them beside
+//! their replies, `roles` decides what this member is, `admin` answers the
 //! `KV.*` commands, `report` says how it is doing, `housekeeping` does what has to be done
 //! regularly.
 
 mod admin;
 mod batch;
+mod deliver;
 pub mod housekeeping;
+mod mailbox;
 mod report;
 mod roles;
 
 pub use batch::{Batch, Next};
+pub use deliver::Connected;
+pub use mailbox::{Letter, Mailbox};
 
 use crate::clock::Clock;
 use crate::execute::Engine;
@@ -97,7 +102,7 @@ pub struct State {
     pub progress: BTreeMap<String, MigrationProgress>,
     /// The session that feeds an import: only it may go on with it.
     pub feeders: HashMap<String, SessionId>,
-    pub connections: HashMap<SessionId, AbortHandle>,
+    pub connections: HashMap<SessionId, Connected>,
     /// Output that clients have not taken yet.
     pub output_bytes: u64,
     pub clock: Clock,
@@ -347,6 +352,8 @@ impl State {
     pub fn note_replayed(&mut self, end: u64) {
         note_pending(&mut self.pending, &self.engine, end);
         self.engine.effects.clear();
+        self.engine.serve_blocked(self.clock.now_ms());
+        self.deliver(end);
     }
 
     /// Finds out what is committed and how long the lease lasts.
@@ -369,12 +376,14 @@ impl State {
         }
         let released = self.releasable();
         self.pending.settle(released);
+        self.settle_waits();
     }
 
     /// Says that role, topology, slots or pauses have changed.
     pub fn announce(&mut self) {
         self.changes += 1;
         self.signals.changed.notify_waiters();
+        self.retry_blocked();
     }
 
     /// Disconnects the clients that wait for promises which can no longer be kept.

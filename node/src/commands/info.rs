@@ -116,7 +116,7 @@ fn clients(text: &mut String, engine: &Engine, _now_ms: u64) {
         "connected_clients": engine.sessions.len(),
         "cluster_connections": 0,
         "maxclients": engine.config.maxclients,
-        "blocked_clients": 0,
+        "blocked_clients": engine.blocked.len() + engine.waits.len(),
         "tracking_clients": 0,
         "clients_in_timeout_table": 0,
     );

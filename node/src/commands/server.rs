@@ -1,11 +1,9 @@
-//! The server itself: ROLE, WAIT, SHUTDOWN, TIME, and what a cluster's clients say to replicas.
+//! The server itself: ROLE, SHUTDOWN, TIME, and what a cluster's clients say to replicas.
 
-use super::Group::{Cluster, Generic, Server};
-use super::flag::{
-    ADMIN, ALLOW_BUSY, BLOCKING, DANGEROUS, FAST, LOADING, NO_MULTI, NO_SCRIPT, STALE,
-};
+use super::Group::{Cluster, Server};
+use super::flag::{ADMIN, ALLOW_BUSY, DANGEROUS, FAST, LOADING, NO_MULTI, NO_SCRIPT, STALE};
 use super::{Command, command};
-use crate::execute::context::{Failure, SYNTAX, integer};
+use crate::execute::context::SYNTAX;
 use crate::execute::{Context, Outcome};
 use protocol::status::Role;
 
@@ -20,21 +18,6 @@ pub const COMMANDS: &[Command] = &[
     )
     .flags(NO_SCRIPT | LOADING | STALE | FAST | DANGEROUS)
     .category("admin"),
-    command(
-        "wait",
-        3,
-        Generic,
-        "3.0.0",
-        "Waits until replicas hold this connection's writes.",
-        |context, arguments| {
-            let result = wait(context, arguments);
-            context.answer(result);
-        },
-    )
-    .tips(&["request_policy:all_shards", "response_policy:agg_min"])
-    .syntax("numreplicas timeout")
-    .flags(BLOCKING)
-    .category("connection"),
     command(
         "time",
         1,
@@ -182,30 +165,6 @@ fn role(context: &mut Context, _arguments: &[&[u8]]) {
 pub fn split_address(address: &str) -> (&str, u16) {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, "0"));
     (host, port.parse().unwrap_or(0))
-}
-
-fn wait(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
-    if context.engine.view.role == Role::Replica {
-        return Err(
-            "ERR WAIT cannot be used with replica instances. Please also note that since \
-                    Redis 4.0 if a replica is configured to be writable (which is not the default) \
-                    writes to replicas are just local and are not propagated."
-                .into(),
-        );
-    }
-    let replicas = integer(arguments[1])?;
-    let timeout = arguments[2];
-    let timeout_ms =
-        integer(timeout).map_err(|_| "ERR timeout is not an integer or out of range")?;
-    let timeout_ms = u64::try_from(timeout_ms).map_err(|_| "ERR timeout is negative")?;
-    if context.now_ms.saturating_add(timeout_ms) > i64::MAX as u64 {
-        return Err("ERR timeout is out of range".into());
-    }
-    context.outcome = Outcome::Wait {
-        replicas: u64::try_from(replicas).unwrap_or(0),
-        timeout_ms,
-    };
-    Ok(())
 }
 
 fn shutdown(context: &mut Context, arguments: &[&[u8]]) {

@@ -154,17 +154,11 @@ impl Context<'_> {
         match outcome {
             Outcome::Replied => {}
             // Nothing blocks within a transaction: WAIT answers what is so now.
-            Outcome::Wait { .. } => {
-                let offset = self.engine.view.facts.offset;
-                let reached = self
-                    .engine
-                    .view
-                    .facts
-                    .followers
-                    .iter()
-                    .filter(|f| f.offset >= offset);
-                let count = reached.count();
-                self.reply.integer(count as i64);
+            Outcome::Wait { wait, .. } => {
+                let facts = &self.engine.view.facts;
+                let reached = facts.followers.iter().filter(|f| f.offset >= facts.offset);
+                let reached = (u64::from(facts.dir.is_some()), reached.count() as u64);
+                wait.write_reply(&mut self.reply, reached);
             }
             Outcome::Close => self.outcome = Outcome::Close,
             Outcome::Shutdown => self.outcome = Outcome::Shutdown,

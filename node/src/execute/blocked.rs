@@ -6,10 +6,15 @@
 //! transaction or script) that changed the key, so nobody sees the state in between.
 
 use super::session::SessionId;
+use super::view::Refusal;
 use super::{Context, Engine, Outcome};
 use crate::commands::Command;
 use protocol::resp::{Protocol, ReplyWriter};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// What clients that wait get when their member is no primary any more.
+const DEMOTED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed \
+                       (master -> replica?)";
 
 /// What a client gets whose time is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +150,7 @@ impl Engine {
 
     /// Executes the requests that wait for keys which have changed. Their replies are in the
     /// outboxes of their sessions.
-    pub(super) fn serve_blocked(&mut self, now_ms: u64) {
+    pub fn serve_blocked(&mut self, now_ms: u64) {
         while let Some(key) = self.blocked.ready.pop_front() {
             let Some(waiters) = self.blocked.by_key.get(&key) else {
                 continue;
@@ -170,23 +175,35 @@ impl Engine {
         let Some(mut session) = self.sessions.take(id) else {
             return;
         };
+        self.running.begin(id, &session);
         let arguments: Vec<&[u8]> = waiting.arguments.iter().map(Vec::as_slice).collect();
         let mut out = Vec::new();
         let reply = ReplyWriter::new(&mut out, session.protocol);
         let outcome = match self.check(&session, waiting.command, &arguments, now_ms) {
             Ok(()) => self.run(waiting.command, &mut session, &arguments, now_ms, reply),
-            Err(super::view::Refusal::Frozen) => Outcome::Frozen,
+            Err(Refusal::Frozen) => Outcome::Frozen,
+            // The client is to look for the new primary.
+            Err(Refusal::ReadOnly) => {
+                ReplyWriter::new(&mut out, session.protocol).error(DEMOTED);
+                self.hang_ups.push(id);
+                Outcome::Replied
+            }
             Err(refusal) => {
                 ReplyWriter::new(&mut out, session.protocol).error(&refusal.to_string());
                 Outcome::Replied
             }
         };
         self.sessions.put_back(id, session);
+        let messages = self.running.end();
         if matches!(outcome, Outcome::Block { .. } | Outcome::Frozen) {
             self.block = None;
-            return self.blocked.add(id, waiting);
+            self.blocked.add(id, waiting);
+        } else {
+            self.finish_blocked(id, &out);
         }
-        self.finish_blocked(id, &out);
+        if !messages.is_empty() {
+            self.send(id, &messages);
+        }
     }
 
     /// Ends the waiting of a session whose time is up; `false` when it does not wait any more.
@@ -209,7 +226,7 @@ impl Engine {
 
     /// Ends the waiting of a session with an error; `false` when it does not wait.
     pub fn unblock_with_error(&mut self, id: SessionId, error: &str) -> bool {
-        if self.blocked.remove(id).is_none() {
+        if self.blocked.remove(id).is_none() && self.waits.end(id).is_none() {
             return false;
         }
         self.stats.count_error(error.as_bytes());
@@ -218,7 +235,22 @@ impl Engine {
         true
     }
 
-    fn finish_blocked(&mut self, id: SessionId, reply: &[u8]) {
+    /// Ends the waiting of a session, and its connection: this member cannot serve it any more.
+    /// `false` when it does not wait.
+    pub fn unblock_for_good(&mut self, id: SessionId) -> bool {
+        let waited = self.unblock_with_error(id, DEMOTED);
+        if waited {
+            self.hang_ups.push(id);
+        }
+        waited
+    }
+
+    /// Whether a session waits for keys or for replicas.
+    pub fn is_blocked(&self, id: SessionId) -> bool {
+        self.blocked.contains(id) || self.waits.contains(id)
+    }
+
+    pub(super) fn finish_blocked(&mut self, id: SessionId, reply: &[u8]) {
         self.send(id, reply);
         self.unblocked.push(id);
     }
@@ -226,5 +258,6 @@ impl Engine {
     /// Forgets that a session waits: it has ended.
     pub(super) fn forget_blocked(&mut self, id: SessionId) {
         self.blocked.remove(id);
+        self.waits.end(id);
     }
 }

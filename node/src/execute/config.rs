@@ -1,5 +1,6 @@
 //! Configuration: the options of `CONFIG GET` and `CONFIG SET`, one row each.
 
+use super::output_limit::{self, DEFAULT_LIMITS, OutputLimit};
 use super::view::Facts;
 use crate::keyspace::eviction::{POLICIES, Policy};
 use protocol::resp::{BULK_BYTES_MAX, parse_i64};
@@ -53,6 +54,8 @@ pub struct Config {
     /// What `notify-keyspace-events` asks for, as bits of `notify::class`.
     pub notify_events: u32,
     pub encodings: Encodings,
+    /// `client-output-buffer-limit` by [`Class`](super::session::Class).
+    pub output_limits: [OutputLimit; 3],
 }
 
 /// Up to which sizes collections have Redis' compact encodings, as `OBJECT ENCODING` names them.
@@ -110,6 +113,7 @@ impl Default for Config {
             requirepass: String::new(),
             notify_events: 0,
             encodings: Encodings::default(),
+            output_limits: DEFAULT_LIMITS,
         }
     }
 }
@@ -188,6 +192,11 @@ pub const OPTIONS: &[ConfigOption] = &[
         },
     ),
     fixed("bind", |_, facts| facts.bind.clone()),
+    settable(
+        "client-output-buffer-limit",
+        |config, _| output_limit::write(&config.output_limits),
+        |config, text| output_limit::parse(&mut config.output_limits, text),
+    ),
     fixed("cluster-enabled", |_, _| yes_no(false)),
     fixed("databases", |_, _| "1".to_owned()),
     fixed("dir", |_, facts| facts.dir.clone().unwrap_or_default()),
@@ -377,6 +386,7 @@ mod tests {
                 "appendfsync" => "always",
                 "maxmemory-policy" => "allkeys-lfu",
                 "maxmemory-samples" => "10",
+                "client-output-buffer-limit" => "normal 1 2 3 slave 4 5 6 pubsub 7 8 9",
                 "proto-max-bulk-len" | "repl-backlog-size" | "migration-bytes-per-second" => {
                     "2097152"
                 }

@@ -58,6 +58,26 @@ pub struct Session {
     pub last_command: &'static str,
     /// Bytes to be sent beside the replies of a batch: messages, and replies to what waited.
     pub outbox: Vec<u8>,
+    pub unsent: Unsent,
+    /// Bytes of requests that have not been executed yet.
+    pub query_bytes: usize,
+}
+
+/// Output that a client has not taken yet.
+#[derive(Debug, Default)]
+pub struct Unsent {
+    pub bytes: u64,
+    pub items: usize,
+    /// Since when it is over the soft limit, by the monotonic clock.
+    pub over_since_ms: Option<u64>,
+}
+
+/// What kind of client it is, for `CLIENT LIST` and the limits of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    Normal,
+    Replica,
+    PubSub,
 }
 
 impl Session {
@@ -82,7 +102,14 @@ impl Session {
             last_used_ms: now_ms,
             last_command: "NULL",
             outbox: Vec::new(),
+            unsent: Unsent::default(),
+            query_bytes: 0,
         }
+    }
+
+    /// What kind of client it is; replica streams have ceased to be sessions.
+    pub fn class(&self) -> Class {
+        Class::Normal
     }
 
     /// The session in whose name effects are replayed.

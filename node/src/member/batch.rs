@@ -4,8 +4,9 @@ use super::{Member, State};
 use crate::commands::{Command, flag};
 use crate::execute::Outcome;
 use crate::execute::session::SessionId;
+use crate::execute::waits::Wait;
 use protocol::admin::AdminRequest;
-use protocol::resp::{RequestError, RequestLimits, RequestReader};
+use protocol::resp::{Protocol, ReplyWriter, RequestError, RequestLimits, RequestReader};
 use protocol::status::Role;
 use smallvec::SmallVec;
 
@@ -26,9 +27,10 @@ pub enum Next {
     Block {
         deadline_ms: Option<u64>,
     },
+    /// As [`Outcome::Wait`]; becomes another one at the end of the batch.
     Wait {
-        replicas: u64,
-        timeout_ms: u64,
+        wait: Wait,
+        deadline_ms: Option<u64>,
     },
     Admin(AdminRequest),
     Shutdown,
@@ -63,6 +65,7 @@ impl Member {
         if state.is_cluster() {
             state.engine.view.lease_valid = state.lease_end_ms > self.clock.monotonic_ms();
         }
+        state.note_query(session, buffer.len());
         let mut run = Run {
             state,
             session,
@@ -76,12 +79,14 @@ impl Member {
         let (needed, served, used) = (run.needed, run.served, run.used);
         let replies = run.replies;
         state.engine.stats.net_input_bytes += used as u64;
+        state.note_query(session, buffer.len() - used);
         let end = state.append_effects();
         let needed = needed.max(end.unwrap_or(0));
         if end.is_some() {
             self.signals.flush.notify_one();
         }
-        state.end_killed();
+        let next = state.wait(session, next, out);
+        state.deliver(end.unwrap_or(0));
         // What was read must have been this member's to serve until after it was read.
         let lapsed = served
             && state.role() == Role::Primary
@@ -105,11 +110,23 @@ impl Member {
 }
 
 impl State {
-    pub(super) fn end_killed(&mut self) {
-        for killed in self.engine.kills.drain(..) {
-            if let Some(connection) = self.connections.get(&killed) {
-                connection.abort();
+    /// Begins a `WAIT`, or answers it when enough is confirmed already.
+    fn wait(&mut self, session: SessionId, next: Next, out: &mut Vec<u8>) -> Next {
+        let Next::Wait { wait, deadline_ms } = next else {
+            return next;
+        };
+        match self.begin_wait(session, wait) {
+            None => Next::Block { deadline_ms },
+            Some(reached) => {
+                wait.write_reply(&mut ReplyWriter::new(out, Protocol::Resp2), reached);
+                Next::Continue
             }
+        }
+    }
+
+    fn note_query(&mut self, session: SessionId, bytes: usize) {
+        if let Some(session) = self.engine.sessions.get_mut(session) {
+            session.query_bytes = bytes;
         }
     }
 }
@@ -177,13 +194,7 @@ impl Run<'_> {
             Outcome::Close => Some(Next::Close),
             Outcome::Frozen => Some(Next::Frozen),
             Outcome::Block { deadline_ms } => Some(Next::Block { deadline_ms }),
-            Outcome::Wait {
-                replicas,
-                timeout_ms,
-            } => Some(Next::Wait {
-                replicas,
-                timeout_ms,
-            }),
+            Outcome::Wait { wait, deadline_ms } => Some(Next::Wait { wait, deadline_ms }),
             Outcome::Admin(request) => Some(Next::Admin(request)),
             Outcome::Shutdown => Some(Next::Shutdown),
         }

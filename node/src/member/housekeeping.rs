@@ -59,12 +59,15 @@ pub async fn tick(member: Rc<Member>) {
                 slot = state.engine.expire_some(slot, now_ms, EXPIRE_KEYS);
                 state.engine.make_room(now_ms);
             }
-            state.append_effects();
+            state.engine.serve_blocked(now_ms);
+            let end = state.append_effects();
+            state.deliver(end.unwrap_or(0));
             state.flush();
             state.engine.keyspace.collect_garbage(FREE_ENTRIES);
             state.update_facts();
             if ticks % PROCESS_TICKS == 0 {
                 state.look_at_process();
+                state.check_outputs();
             }
         });
         ticks = ticks.wrapping_add(1);

@@ -173,8 +173,13 @@ impl State {
         let clients = self.engine.sessions.iter();
         let clients = clients.filter(|(_, session)| session.user != SYSTEM_USER);
         let clients: Vec<SessionId> = clients.map(|(id, _)| id).collect();
-        self.engine.kills.extend(clients);
-        self.end_killed();
+        for id in clients {
+            // Who waits is told why.
+            if !self.engine.unblock_for_good(id) {
+                self.engine.kills.push(id);
+            }
+        }
+        self.deliver(0);
     }
 
     pub fn refresh_slots(&mut self) {

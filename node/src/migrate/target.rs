@@ -67,7 +67,9 @@ impl Member {
                 return Err(ImportError::Full);
             }
             let applied = state.engine.replay(effects);
-            state.append_effects();
+            state.engine.serve_blocked(self.clock.now_ms());
+            let end = state.append_effects();
+            state.deliver(end.unwrap_or(0));
             self.signals.flush.notify_one();
             applied
                 .map(|_| ())

@@ -8,4 +8,5 @@ mod migration;
 mod plain;
 mod quorum;
 mod restart;
+mod waiting;
 mod writer;

@@ -60,6 +60,7 @@ pub const ROWS: &[(&str, &str)] = &[
     ("lolwut", "reads no key"),
     ("command|getkeys", "arity -3 since Redis 7.2"),
     ("client|setinfo", "new in Redis 7.2"),
+    ("waitaof", "new in Redis 7.2"),
     ("cluster|myshardid", "new in Redis 7.2"),
 ];
 

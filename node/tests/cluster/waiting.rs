@@ -1,0 +1,111 @@
+//! Requests that wait: `WAIT` and `WAITAOF`, their time, and what else the connection does
+//! meanwhile.
+
+use crate::harness::{ANSWER, Cluster, DEADLINE, number, pause, text};
+use protocol::client::Client;
+use protocol::resp::{Reply, write_request};
+use protocol::topology::Consistency;
+use tokio::time::Instant;
+
+fn requests(lines: &[&str]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for line in lines {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        write_request(&mut out, &words);
+    }
+    out
+}
+
+async fn texts(client: &mut Client, count: usize) -> Vec<String> {
+    let mut texts = Vec::new();
+    for _ in 0..count {
+        texts.push(text(&client.receive().await.unwrap()));
+    }
+    texts
+}
+
+/// Waits until so many clients wait.
+async fn until_blocked(cluster: &Cluster, name: &str, count: usize) {
+    let wanted = format!("blocked_clients:{count}\r");
+    let deadline = Instant::now() + DEADLINE;
+    while !text(&cluster.run(name, "INFO clients").await).contains(&wanted) {
+        assert!(Instant::now() < deadline, "never {wanted}");
+        pause().await;
+    }
+}
+
+async fn eventual(members: usize) -> Cluster {
+    Cluster::start_with(1, members, Consistency::Eventual, true, &[]).await
+}
+
+#[tokio::test]
+async fn wait_is_answered_in_its_place_among_pipelined_requests() {
+    let cluster = Cluster::start(1, 2).await;
+    let mut client = cluster.client("s0-0").await;
+    let lines = [
+        "SET a 1",
+        "WAIT 1 0",
+        "GET a",
+        "WAIT 5 30",
+        "PING",
+        "WAITAOF 1 1 0",
+        "PING x",
+    ];
+    client.send(&requests(&lines)).await.unwrap();
+    let replies = texts(&mut client, 5).await;
+    assert_eq!(replies, ["OK", "1", "1", "1", "PONG"]);
+    let both = client.receive().await.unwrap();
+    assert_eq!(
+        both,
+        Reply::Array(vec![Reply::Integer(1), Reply::Integer(1)])
+    );
+    assert_eq!(texts(&mut client, 1).await, ["x"]);
+}
+
+#[tokio::test]
+async fn wait_ends_when_a_replica_comes() {
+    let mut cluster = eventual(2).await;
+    cluster.kill("s0-1");
+    cluster
+        .until("s0-0", |status| status.followers.is_empty())
+        .await;
+    let mut client = cluster.client("s0-0").await;
+    client
+        .send(&requests(&["SET a 1", "WAIT 1 0"]))
+        .await
+        .unwrap();
+    assert_eq!(texts(&mut client, 1).await, ["OK"]);
+    until_blocked(&cluster, "s0-0", 1).await;
+    cluster.restart("s0-1").await;
+    assert_eq!(number(&client.receive().await.unwrap()), 1);
+    until_blocked(&cluster, "s0-0", 0).await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_connection_that_waits_is_noticed() {
+    let cluster = eventual(1).await;
+    let mut client = cluster.client("s0-0").await;
+    client.send(&requests(&["WAIT 1 0", "PING"])).await.unwrap();
+    until_blocked(&cluster, "s0-0", 1).await;
+    drop(client);
+    until_blocked(&cluster, "s0-0", 0).await;
+}
+
+#[tokio::test]
+async fn a_reply_beyond_the_output_limit_ends_the_connection() {
+    let cluster = eventual(1).await;
+    let value = "x".repeat(100_000);
+    cluster.run("s0-0", &format!("SET a {value}")).await;
+    let mut other = Client::connect(&cluster.running["s0-0"].address, ANSWER)
+        .await
+        .unwrap();
+    let limit: &[&[u8]] = &[
+        b"CONFIG",
+        b"SET",
+        b"client-output-buffer-limit",
+        b"normal 50000 0 0",
+    ];
+    assert_eq!(text(&other.call(limit).await.unwrap()), "OK");
+    other.call(&[b"GET", b"a"]).await.unwrap_err();
+    assert_eq!(text(&cluster.run("s0-0", "STRLEN a").await), "100000");
+}
