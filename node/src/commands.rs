@@ -4,6 +4,9 @@
 //! Adding a command is one row, one function, one test.
 
 mod admin;
+mod bitfield;
+mod bitmaps;
+mod bits;
 mod client;
 mod cluster;
 mod command;
@@ -12,6 +15,7 @@ mod connection;
 mod expire;
 mod extended;
 mod glob;
+mod hyperloglog;
 mod info;
 mod key_spec;
 mod keys;
@@ -367,6 +371,9 @@ const FAMILIES: &[&[Command]] = &[
     set::COMMANDS,
     numbers::COMMANDS,
     lcs::COMMANDS,
+    bitmaps::COMMANDS,
+    bitfield::COMMANDS,
+    hyperloglog::COMMANDS,
     keys::COMMANDS,
     object::COMMANDS,
     scan::COMMANDS,

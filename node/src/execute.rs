@@ -5,6 +5,8 @@
 //! given. What must be done outside (closing a connection, answering an admin command) is said in
 //! an [`Outcome`].
 
+#[cfg(test)]
+mod bitmap_tests;
 pub mod blocked;
 pub mod config;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! takes time that grows with the collection.
 
 pub mod hash;
+pub mod hyperloglog;
 pub mod list;
 pub mod set;
 pub mod sorted;

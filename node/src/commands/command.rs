@@ -230,7 +230,8 @@ fn document(reply: &mut ReplyWriter, row: &Command) {
     }
     if !row.syntax.is_empty() {
         reply.bulk(b"arguments");
-        syntax::describe(reply, row.syntax, row.key_flags.split('|').count());
+        let specs = row.key_specs.len().max(row.key_flags.split('|').count());
+        syntax::describe(reply, row.syntax, specs);
     }
     if !row.subcommands.is_empty() {
         reply.bulk(b"subcommands");

@@ -22,6 +22,8 @@ struct Argument<'a> {
     token: Option<&'a str>,
     optional: bool,
     multiple: bool,
+    /// Its keyword is repeated with it.
+    multiple_token: bool,
 }
 
 /// Types by the argument's name, where it does not say `name:type`; others are strings.
@@ -119,6 +121,7 @@ fn parse_one(text: &str) -> Argument<'_> {
         (None, None) => word(text),
     };
     argument.multiple |= multiple;
+    argument.multiple_token |= multiple && argument.token.is_some();
     argument
 }
 
@@ -162,6 +165,7 @@ fn plain(name: String, shape: Shape) -> Argument {
         token: None,
         optional: false,
         multiple: false,
+        multiple_token: false,
     }
 }
 
@@ -185,6 +189,7 @@ fn write(reply: &mut ReplyWriter, argument: &Argument, keys: &mut usize, key_spe
     let flags = [
         (argument.optional, "optional"),
         (argument.multiple, "multiple"),
+        (argument.multiple_token, "multiple_token"),
     ];
     let flags = flags.iter().filter(|(holds, _)| *holds);
     let has_flags = usize::from(argument.optional || argument.multiple);

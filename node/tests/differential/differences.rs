@@ -48,6 +48,16 @@ const DIFFERENCES: &[Difference] = &[
         "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - can't set immutable",
         "whether there is a log is decided at the start, by --dir",
     ),
+    difference(
+        "bitcount",
+        "-ERR ",
+        "since Redis 7.2 wrong arguments are refused even for a key that does not exist",
+    ),
+    difference(
+        "bitpos",
+        "-ERR ",
+        "since Redis 7.2 wrong arguments are refused even for a key that does not exist",
+    ),
     difference("lolwut", "", "shows this server's own version"),
 ];
 

@@ -258,6 +258,59 @@ pub const SCAN_OPTIONS: &[&str] = &[
     "MATCH nomatch",
 ];
 
+pub const BITMAP_KEYS: &[&str] = &["m1", "m2", "m3", "m1", "m2", "a", "number", "nosuch"];
+
+pub const HYPERLOGLOG_KEYS: &[&str] = &["h1", "h2", "h3", "h1", "h2", "m1", "number"];
+
+pub const BIT_OFFSETS: &[&str] = &[
+    "0",
+    "1",
+    "7",
+    "8",
+    "9",
+    "15",
+    "63",
+    "64",
+    "65",
+    "100",
+    "1000",
+    "-1",
+    "x",
+    "",
+    "4294967296",
+    "9223372036854775807",
+    "#1",
+    "01",
+];
+
+pub const BITFIELD_TYPES: &[&str] = &[
+    "u8", "i8", "u1", "i1", "u63", "i64", "u5", "i5", "u64", "i65", "u0", "i0", "x", "u", "8",
+    "i33", "u32", "i16",
+];
+
+pub const BITFIELD_OPERATIONS: &[&str] = &[
+    "GET $bt $bit",
+    "GET u8 0",
+    "GET i8 #1",
+    "SET $bt $bit $i",
+    "SET u8 #2 $i",
+    "SET i64 5 $i",
+    "INCRBY $bt $bit $i",
+    "INCRBY u63 3 $i",
+    "INCRBY i64 #1 $i",
+    "INCRBY i5 100 10",
+    "INCRBY u4 1 5",
+    "INCRBY u4 1 -5",
+    "OVERFLOW SAT",
+    "OVERFLOW FAIL",
+    "overflow wrap",
+    "OVERFLOW x",
+    "OVERFLOW",
+    "get u8",
+    "SET i8 7",
+    "$v",
+];
+
 pub const FLUSH_OPTIONS: &[&str] = &["ASYNC", "SYNC", "async", "$v"];
 
 pub const OBJECT_WORDS: &[&str] = &[
@@ -384,4 +437,15 @@ pub const COMMANDS: &[&str] = &[
     "TIME",
     "FLUSHALL",
     "FLUSHDB",
+    "SETBIT",
+    "GETBIT",
+    "BITCOUNT",
+    "BITPOS",
+    "BITOP",
+    "BITFIELD",
+    "BITFIELD_RO",
+    "PFADD",
+    "PFCOUNT",
+    "PFMERGE",
+    "PFDEBUG",
 ];
