@@ -30,8 +30,8 @@ pub use context::Context;
 pub use replay::ReplayError;
 
 use crate::commands::{Command, CommandTable, flag};
-use crate::keyspace::entry::Entry;
-use crate::keyspace::{HashedKey, Keyspace, eviction};
+use crate::keyspace::entry::EntryRef;
+use crate::keyspace::{Found, HashedKey, Keyspace, eviction};
 use blocked::{Block, Blocked};
 use config::Config;
 use effects::Effects;
@@ -432,18 +432,23 @@ impl Engine {
     }
 
     /// The live entry of a key; counts as a use of it.
-    pub fn lookup(&mut self, key: &HashedKey, now_ms: u64) -> Option<&Entry> {
-        self.drop_if_expired(key, now_ms);
+    pub fn lookup(&mut self, key: &HashedKey, now_ms: u64) -> Option<EntryRef<'_>> {
         let policy = self.config.maxmemory_policy;
-        let lfu_random = if policy.is_lfu() { self.random() } else { 0 };
-        let found = self.keyspace.find_mut(key);
-        let Some(entry) = found.filter(|entry| !entry.is_expired(now_ms)) else {
-            self.stats.keyspace_misses += 1;
-            return None;
-        };
-        entry.access = eviction::next_access(policy, entry.access, now_ms, lfu_random);
-        self.stats.keyspace_hits += 1;
-        Some(entry)
+        let random = if policy.is_lfu() { self.random() } else { 0 };
+        let next = |access| eviction::next_access(policy, access, now_ms, random);
+        match self.keyspace.use_live(key, now_ms, next) {
+            Found::Live(position) => {
+                self.stats.keyspace_hits += 1;
+                self.keyspace.entry_at(key, position)
+            }
+            found => {
+                if matches!(found, Found::Expired) {
+                    self.drop_if_expired(key, now_ms);
+                }
+                self.stats.keyspace_misses += 1;
+                None
+            }
+        }
     }
 
     /// Removes a key that has expired, where this member may.

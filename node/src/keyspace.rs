@@ -6,12 +6,13 @@
 
 pub mod digest;
 pub mod entry;
+mod entry_table;
 pub mod eviction;
 mod slot_table;
 pub mod walk;
 
 use ahash::RandomState;
-use entry::{Entry, Value};
+use entry::{Entry, EntryRef, Tagged, Value};
 use protocol::slots::{SLOT_COUNT, SlotSet, slot_of};
 use slot_table::SlotTable;
 use std::collections::VecDeque;
@@ -34,6 +35,15 @@ pub struct HashedKey<'a> {
     pub bytes: &'a [u8],
     pub slot: u16,
     pub hash: u64,
+}
+
+/// What a lookup finds.
+pub enum Found {
+    Nothing,
+    /// A key whose time has come.
+    Expired,
+    /// Where it is; good until the keyspace changes.
+    Live(usize),
 }
 
 enum Garbage {
@@ -88,13 +98,50 @@ impl Keyspace {
     }
 
     /// The entry of a key, expired or not.
-    pub fn find(&self, key: &HashedKey) -> Option<&Entry> {
+    pub fn find(&self, key: &HashedKey) -> Option<EntryRef<'_>> {
         self.table(key.slot).find(key.hash, key.bytes)
     }
 
-    /// Notes an access; see [`entry::Entry::touch`].
-    pub fn find_mut(&mut self, key: &HashedKey) -> Option<&mut Entry> {
-        self.tables[usize::from(key.slot)].find_mut(key.hash, key.bytes)
+    /// Finds a live entry and notes its use with `next_access`.
+    pub fn use_live(
+        &mut self,
+        key: &HashedKey,
+        now_ms: u64,
+        next_access: impl FnOnce(u32) -> u32,
+    ) -> Found {
+        let table = &mut self.tables[usize::from(key.slot)];
+        let Some(position) = table.position(key.hash, key.bytes) else {
+            return Found::Nothing;
+        };
+        let Some(word) = table.at_mut(key.hash, position) else {
+            return Found::Nothing;
+        };
+        if word.get().is_expired(now_ms) {
+            return Found::Expired;
+        }
+        let access = next_access(word.get().access());
+        word.set_access(access);
+        Found::Live(position)
+    }
+
+    /// The entry that [`use_live`](Self::use_live) found just now.
+    pub fn entry_at(&self, key: &HashedKey, position: usize) -> Option<EntryRef<'_>> {
+        self.table(key.slot).at(key.hash, position).map(Tagged::get)
+    }
+
+    /// Asks the processor for what lookups of these keys will read, so that the waiting for memory
+    /// overlaps. Changes nothing.
+    pub fn prefetch(&self, keys: &[(u16, u64)]) {
+        for (slot, _) in keys {
+            let table = std::ptr::from_ref(&self.tables[usize::from(*slot)]);
+            entry::prefetch(table.cast());
+        }
+        for (slot, hash) in keys {
+            self.tables[usize::from(*slot)].prefetch_words(*hash);
+        }
+        for (slot, hash) in keys {
+            self.tables[usize::from(*slot)].prefetch_entry(*hash);
+        }
     }
 
     /// Puts a key, in place of an older one of that name.
@@ -108,17 +155,32 @@ impl Keyspace {
         if let Some(old) = self.remove(key) {
             self.discard(old.into_value());
         }
-        self.add(key, value, expires_at_ms, access);
+        self.add(
+            key,
+            Entry::of_value(key.bytes, value, expires_at_ms, access),
+        );
+    }
+
+    /// Puts the value of one key under another one.
+    pub fn rename(&mut self, from: &HashedKey, to: &HashedKey) -> bool {
+        let Some(entry) = self.remove(from) else {
+            return false;
+        };
+        if let Some(old) = self.remove(to) {
+            self.discard(old.into_value());
+        }
+        self.add(to, entry.renamed(to.bytes));
+        true
     }
 
     /// Adds a key that is not there.
-    fn add(&mut self, key: &HashedKey, value: Value, expires_at_ms: Option<u64>, access: u32) {
+    fn add(&mut self, key: &HashedKey, entry: Entry) {
         self.save_absence(key);
-        let entry = Box::new(Entry::new(key.bytes, value, expires_at_ms, access));
+        let view = entry.as_ref();
         self.keys += 1;
         self.group_keys[usize::from(key.slot) / GROUP_SLOTS] += 1;
-        self.bytes += entry.size_bytes();
-        self.volatile += u64::from(entry.expires_at_ms().is_some());
+        self.bytes += view.size_bytes();
+        self.volatile += u64::from(view.expires_at_ms().is_some());
         let hasher = &self.hasher;
         self.tables[usize::from(key.slot)].insert(key.hash, entry, |bytes| hasher.hash_one(bytes));
     }
@@ -132,14 +194,17 @@ impl Keyspace {
         access: u32,
     ) {
         let replaced = self.update(key, |entry| {
-            let old = (!entry.value().is_string()).then(|| entry.take_value());
+            let old = entry.take_collection();
             entry.set_string(value);
             entry.set_expires_at_ms(expires_at_ms);
-            entry.access = access;
+            entry.set_access(access);
             old
         });
         match replaced {
-            None => self.add(key, Value::string(value), expires_at_ms, access),
+            None => self.add(
+                key,
+                Entry::of_string(key.bytes, value, expires_at_ms, access),
+            ),
             Some(Some(old)) => self.discard(old),
             Some(None) => {}
         }
@@ -168,15 +233,13 @@ impl Keyspace {
     }
 
     /// Takes a key out.
-    pub fn remove(&mut self, key: &HashedKey) -> Option<Box<Entry>> {
+    pub fn remove(&mut self, key: &HashedKey) -> Option<Entry> {
         self.save_before_change(key);
-        let hasher = &self.hasher;
-        let table = &mut self.tables[usize::from(key.slot)];
-        let entry = table.remove(key.hash, key.bytes, |bytes| hasher.hash_one(bytes))?;
+        let entry = self.tables[usize::from(key.slot)].remove(key.hash, key.bytes)?;
         self.keys -= 1;
         self.group_keys[usize::from(key.slot) / GROUP_SLOTS] -= 1;
-        self.bytes -= entry.size_bytes();
-        self.volatile -= u64::from(entry.expires_at_ms().is_some());
+        self.bytes -= entry.as_ref().size_bytes();
+        self.volatile -= u64::from(entry.as_ref().expires_at_ms().is_some());
         Some(entry)
     }
 
@@ -211,9 +274,8 @@ impl Keyspace {
                 None => return false,
                 Some(Garbage::Value(value)) => (PART_COST, value.drop_part()),
                 Some(Garbage::Table(table)) => {
-                    let part = table.take_part();
-                    let freed = part.len();
-                    let values = part.map(|entry| entry.into_value());
+                    let (freed, part) = table.take_part();
+                    let values = part.map(Entry::into_value);
                     large.extend(values.filter(|value| value.items() > FREED_AT_ONCE_MAX));
                     (freed, table.len() > 0)
                 }
@@ -229,7 +291,7 @@ impl Keyspace {
 
     /// Visits the entries at `place` and a little beyond; the place to go on at, or `None` at the
     /// end.
-    pub fn visit(&self, place: Place, mut visitor: impl FnMut(&Entry)) -> Option<Place> {
+    pub fn visit(&self, place: Place, mut visitor: impl FnMut(EntryRef)) -> Option<Place> {
         let hasher = &self.hasher;
         let table = self.table(place.slot);
         match table.visit(place.prefix, |bytes| hasher.hash_one(bytes), &mut visitor) {
@@ -248,7 +310,7 @@ impl Keyspace {
     }
 
     /// A key picked evenly by `random`, an evenly distributed number.
-    pub fn random_entry(&self, random: u64) -> Option<&Entry> {
+    pub fn random_entry(&self, random: u64) -> Option<EntryRef<'_>> {
         if self.keys == 0 {
             return None;
         }

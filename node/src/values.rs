@@ -49,18 +49,18 @@ pub trait Collection: Clone + Default {
     fn drop_part(&mut self) -> bool;
 }
 
-/// The variants of [`Value`] as one list: `each!(value, collection => expression, string =>
-/// expression)`.
+/// The variants of a `ValueRef` as one list: `each_collection!(value, collection => expression,
+/// string => expression)`.
 macro_rules! each_collection {
     ($value:expr, $collection:ident => $then:expr, string => $string:expr) => {
         match $value {
-            $crate::keyspace::entry::Value::Integer(_)
-            | $crate::keyspace::entry::Value::Bytes(_) => $string,
-            $crate::keyspace::entry::Value::Hash($collection) => $then,
-            $crate::keyspace::entry::Value::List($collection) => $then,
-            $crate::keyspace::entry::Value::Set($collection) => $then,
-            $crate::keyspace::entry::Value::Sorted($collection) => $then,
-            $crate::keyspace::entry::Value::Stream($collection) => $then,
+            $crate::keyspace::entry::ValueRef::Integer(_)
+            | $crate::keyspace::entry::ValueRef::Bytes(_) => $string,
+            $crate::keyspace::entry::ValueRef::Hash($collection) => $then,
+            $crate::keyspace::entry::ValueRef::List($collection) => $then,
+            $crate::keyspace::entry::ValueRef::Set($collection) => $then,
+            $crate::keyspace::entry::ValueRef::Sorted($collection) => $then,
+            $crate::keyspace::entry::ValueRef::Stream($collection) => $then,
         }
     };
 }

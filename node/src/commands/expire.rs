@@ -231,7 +231,7 @@ fn time_left(context: &mut Context, arguments: &[&[u8]], unit_ms: u64, absolute:
     let now_ms = context.now_ms;
     let answer = match context
         .peek(&key)
-        .map(super::super::keyspace::entry::Entry::expires_at_ms)
+        .map(super::super::keyspace::entry::EntryRef::expires_at_ms)
     {
         None => -2,
         Some(None) => -1,

@@ -180,19 +180,7 @@ fn rename(context: &mut Context, arguments: &[&[u8]], only_new: bool) -> Result<
         context.reply.integer(0);
         return Ok(());
     }
-    if from.bytes != to.bytes
-        && let Some(entry) = context.engine.keyspace.remove(&from)
-    {
-        let (expires_at_ms, access) = (entry.expires_at_ms(), entry.access);
-        let in_place = entry.is_changed_in_place();
-        context
-            .engine
-            .keyspace
-            .insert(&to, entry.into_value(), expires_at_ms, access);
-        if in_place {
-            let keyspace = &mut context.engine.keyspace;
-            keyspace.update(&to, |entry| entry.set_changed_in_place(true));
-        }
+    if from.bytes != to.bytes && context.engine.keyspace.rename(&from, &to) {
         context.engine.touch(to.bytes);
         context.changed(&from, &[b"RENAME", from.bytes, to.bytes]);
         context.engine.effects.also_changes(&to);

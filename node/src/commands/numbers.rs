@@ -6,7 +6,7 @@ use super::flag::{DENY_OOM, FAST, WRITE};
 use super::{Command, command};
 use crate::execute::Context;
 use crate::execute::context::{Failure, WRONG_TYPE, integer};
-use crate::keyspace::entry::{Entry, Value};
+use crate::keyspace::entry::{Entry, EntryRef, ValueRef};
 
 pub const COMMANDS: &[Command] = &[
     command(
@@ -97,8 +97,8 @@ fn add(context: &mut Context, name: &[u8], by: i64) -> Result<(), Failure> {
     let (old, expires_at_ms) = match context.lookup(&key) {
         None => (0, None),
         Some(entry) => match entry.value() {
-            Value::Integer(number) => (*number, entry.expires_at_ms()),
-            Value::Bytes(bytes) => (integer(bytes)?, entry.expires_at_ms()),
+            ValueRef::Integer(number) => (number, entry.expires_at_ms()),
+            ValueRef::Bytes(bytes) => (integer(bytes)?, entry.expires_at_ms()),
             _ => return Err(WRONG_TYPE.into()),
         },
     };
@@ -116,7 +116,7 @@ const NOT_FLOAT: &str = "ERR value is not a valid float";
 fn incrbyfloat(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let key = context.hashed(arguments[1]);
     let old = context.lookup_string(&key)?;
-    let expires_at_ms = context.peek(&key).and_then(Entry::expires_at_ms);
+    let expires_at_ms = context.peek(&key).and_then(EntryRef::expires_at_ms);
     let number = |text: &[u8]| Extended::parse(text).ok_or(NOT_FLOAT);
     let old = number(old.as_deref().unwrap_or(b"0"))?;
     let new = old.plus(number(arguments[2])?);

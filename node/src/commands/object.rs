@@ -4,7 +4,7 @@ use super::Group::Generic;
 use super::flag::{LOADING, READ, STALE};
 use super::{Command, command, help};
 use crate::execute::Context;
-use crate::keyspace::entry::{Entry, Value};
+use crate::keyspace::entry::{EntryRef, ValueRef};
 use crate::keyspace::eviction::{idle_seconds, lfu_counter};
 
 pub const COMMANDS: &[Command] = &[command(
@@ -103,10 +103,10 @@ const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
 
 fn answer(context: &mut Context, arguments: &[&[u8]], with: impl FnOnce(&mut Context, Found)) {
     let key = context.hashed(arguments[2]);
-    let describe = |entry: &Entry| Found {
+    let describe = |entry: EntryRef| Found {
         encoding: entry.encoding(),
-        shared: matches!(entry.value(), Value::Integer(n) if SHARED_INTEGERS.contains(n)),
-        access: entry.access,
+        shared: matches!(entry.value(), ValueRef::Integer(n) if SHARED_INTEGERS.contains(&n)),
+        access: entry.access(),
     };
     match context.peek(&key).map(describe) {
         Some(found) => with(context, found),

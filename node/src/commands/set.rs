@@ -212,7 +212,7 @@ fn set(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let present = context.peek(&key);
     let exists = present.is_some();
     if options.keep_ttl {
-        expires_at_ms = present.and_then(super::super::keyspace::entry::Entry::expires_at_ms);
+        expires_at_ms = present.and_then(super::super::keyspace::entry::EntryRef::expires_at_ms);
     }
     let refused = (options.only_new && exists) || (options.only_existing && !exists);
     if !refused {

@@ -5,7 +5,7 @@ use super::flag::{DENY_OOM, FAST, READ, WRITE};
 use super::{Command, answers, command};
 use crate::execute::Context;
 use crate::execute::context::{Failure, WRONG_TYPE, integer};
-use crate::keyspace::entry::{Entry, Value};
+use crate::keyspace::entry::{EntryRef, ValueRef};
 
 pub const COMMANDS: &[Command] = &[
     command(
@@ -157,10 +157,10 @@ fn get(context: &mut Context, arguments: &[&[u8]]) {
     match context
         .engine
         .lookup(&key, context.now_ms)
-        .map(Entry::value)
+        .map(EntryRef::value)
     {
-        Some(Value::Bytes(bytes)) => context.reply.bulk(bytes),
-        Some(Value::Integer(number)) => context.reply.bulk_integer(*number),
+        Some(ValueRef::Bytes(bytes)) => context.reply.bulk(bytes),
+        Some(ValueRef::Integer(number)) => context.reply.bulk_integer(number),
         Some(_) => context.reply.error(WRONG_TYPE),
         None => context.reply.null(),
     }
@@ -168,9 +168,13 @@ fn get(context: &mut Context, arguments: &[&[u8]]) {
 
 /// Replies with a string; null when it is not there or something else.
 fn reply_string_or_null(context: &mut Context, key: &crate::keyspace::HashedKey) {
-    match context.engine.lookup(key, context.now_ms).map(Entry::value) {
-        Some(Value::Bytes(bytes)) => context.reply.bulk(bytes),
-        Some(Value::Integer(number)) => context.reply.bulk_integer(*number),
+    match context
+        .engine
+        .lookup(key, context.now_ms)
+        .map(EntryRef::value)
+    {
+        Some(ValueRef::Bytes(bytes)) => context.reply.bulk(bytes),
+        Some(ValueRef::Integer(number)) => context.reply.bulk_integer(number),
         _ => context.reply.null(),
     }
 }

@@ -6,7 +6,7 @@ use super::view::Refusal;
 use super::watch::WatchedKey;
 use super::{Engine, Outcome};
 use crate::commands::Command;
-use crate::keyspace::entry::{Entry, Value};
+use crate::keyspace::entry::{Entry, EntryRef, Value};
 use crate::keyspace::{HashedKey, eviction};
 use crate::values::Collection;
 use protocol::resp::{ReplyWriter, parse_i64};
@@ -84,12 +84,12 @@ impl<'a> Context<'a> {
 
     /// The live entry of a key. A primary removes an expired one on the way; elsewhere it is
     /// hidden.
-    pub fn lookup(&mut self, key: &HashedKey) -> Option<&Entry> {
+    pub fn lookup(&mut self, key: &HashedKey) -> Option<EntryRef<'_>> {
         self.engine.lookup(key, self.now_ms)
     }
 
     /// Like [`lookup`](Self::lookup), but counts neither as a use nor as a hit.
-    pub fn peek(&mut self, key: &HashedKey) -> Option<&Entry> {
+    pub fn peek(&mut self, key: &HashedKey) -> Option<EntryRef<'_>> {
         self.engine.drop_if_expired(key, self.now_ms);
         let now_ms = self.now_ms;
         self.engine

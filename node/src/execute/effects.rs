@@ -3,7 +3,7 @@
 //! They collect here while a batch of requests runs; the log takes them at the end of the batch.
 
 use crate::keyspace::HashedKey;
-use crate::keyspace::entry::Entry;
+use crate::keyspace::entry::EntryRef;
 use crate::values::{Collection, each_collection};
 use protocol::resp::write_request;
 
@@ -152,7 +152,7 @@ impl Effects {
 const KEPT_BYTES: usize = 1024 * 1024;
 
 /// The effects that create an entry.
-pub fn write_entry(out: &mut Vec<u8>, entry: &Entry) {
+pub fn write_entry(out: &mut Vec<u8>, entry: EntryRef) {
     let expires_at_ms = entry.expires_at_ms();
     let expiry = expires_at_ms.map(|at| at.to_string());
     if let Some(value) = entry.string(&mut Vec::new()) {

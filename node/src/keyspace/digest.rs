@@ -1,6 +1,6 @@
 //! A digest of the dataset: equal for equal keys, values and expiries, whatever their order.
 
-use super::entry::Entry;
+use super::entry::EntryRef;
 use super::{Keyspace, Place};
 use crate::values::{Collection, each_collection};
 use crc::{CRC_64_XZ, Crc, Table};
@@ -19,7 +19,7 @@ impl Keyspace {
     }
 }
 
-fn digest_of(entry: &Entry) -> u64 {
+fn digest_of(entry: EntryRef) -> u64 {
     let mut digest = CRC64.digest();
     digest.update(&(entry.key().len() as u64).to_le_bytes());
     digest.update(entry.key());

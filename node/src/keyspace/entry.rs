@@ -1,4 +1,11 @@
 //! One key with its value, its expiry, and what eviction needs to know of its use.
+//!
+//! [`Entry`] owns, [`EntryRef`] reads. How they lie in memory is the business of `block`.
+
+pub(super) mod block;
+
+pub use block::{Entry, EntryRef, INLINE_BYTES_MAX};
+pub(super) use block::{Tagged, prefetch};
 
 use crate::values::hash::Hash;
 use crate::values::list::List;
@@ -6,10 +13,10 @@ use crate::values::set::Set;
 use crate::values::sorted::SortedSet;
 use crate::values::stream::Stream;
 use crate::values::{Collection, each_collection};
+use block::{Content, Held};
 use protocol::resp::{parse_i64, write_i64};
-use smallvec::SmallVec;
 
-/// A value: a string or a collection.
+/// A value that owns its parts: what a key without a place in the keyspace holds.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// A string that is the canonical text of an integer, kept as one.
@@ -22,199 +29,261 @@ pub enum Value {
     Stream(Box<Stream>),
 }
 
+/// The value of a key in the keyspace.
+#[derive(Debug, Clone, Copy)]
+pub enum ValueRef<'a> {
+    Integer(i64),
+    Bytes(&'a [u8]),
+    Hash(&'a Hash),
+    List(&'a List),
+    Set(&'a Set),
+    Sorted(&'a SortedSet),
+    Stream(&'a Stream),
+}
+
 impl Value {
     /// A string value; texts of integers are kept as integers.
     pub fn string(bytes: &[u8]) -> Self {
-        match parse_i64(bytes) {
-            Some(number) if bytes.len() <= 20 => Self::Integer(number),
-            _ => Self::Bytes(bytes.to_vec()),
+        match integer(bytes) {
+            Some(number) => Self::Integer(number),
+            None => Self::Bytes(bytes.to_vec()),
         }
     }
 
-    /// What `TYPE` answers.
-    pub fn type_name(&self) -> &'static str {
-        fn of<C: Collection>(_: &C) -> &'static str {
-            C::TYPE_NAME
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Self::Integer(number) => ValueRef::Integer(*number),
+            Self::Bytes(bytes) => ValueRef::Bytes(bytes),
+            Self::Hash(hash) => ValueRef::Hash(hash),
+            Self::List(list) => ValueRef::List(list),
+            Self::Set(set) => ValueRef::Set(set),
+            Self::Sorted(sorted) => ValueRef::Sorted(sorted),
+            Self::Stream(stream) => ValueRef::Stream(stream),
         }
-        each_collection!(self, collection => of(&**collection), string => "string")
-    }
-
-    /// Whether it is a collection whose last item has gone.
-    pub fn is_spent(&self) -> bool {
-        each_collection!(self, collection => collection.is_spent(), string => false)
-    }
-
-    pub fn is_string(&self) -> bool {
-        matches!(self, Self::Integer(_) | Self::Bytes(_))
     }
 
     /// How many steps freeing it takes, roughly.
     pub fn items(&self) -> usize {
-        each_collection!(self, collection => collection.items(), string => 1)
+        let value = self.as_ref();
+        each_collection!(value, collection => collection.items(), string => 1)
     }
 
     /// Drops a bounded part; `true` while something is left.
     pub fn drop_part(&mut self) -> bool {
-        each_collection!(self, collection => collection.drop_part(), string => false)
-    }
-
-    fn heap_bytes(&self) -> u64 {
         match self {
-            Self::Integer(_) => 0,
-            Self::Bytes(bytes) => rounded(bytes.capacity()),
-            collection => {
-                fn of<C: Collection>(collection: &C) -> u64 {
-                    rounded(size_of::<C>()) + collection.heap_bytes()
-                }
-                each_collection!(collection, collection => of(&**collection), string => 0)
-            }
+            Self::Integer(_) | Self::Bytes(_) => false,
+            Self::Hash(hash) => hash.drop_part(),
+            Self::List(list) => list.drop_part(),
+            Self::Set(set) => set.drop_part(),
+            Self::Sorted(sorted) => sorted.drop_part(),
+            Self::Stream(stream) => stream.drop_part(),
         }
     }
+}
+
+impl ValueRef<'_> {
+    /// What `TYPE` answers.
+    pub fn type_name(self) -> &'static str {
+        fn of<C: Collection>(_: &C) -> &'static str {
+            C::TYPE_NAME
+        }
+        each_collection!(self, collection => of(collection), string => "string")
+    }
+
+    /// Whether it is a collection whose last item has gone.
+    pub fn is_spent(self) -> bool {
+        each_collection!(self, collection => collection.is_spent(), string => false)
+    }
+
+    pub fn is_string(self) -> bool {
+        matches!(self, Self::Integer(_) | Self::Bytes(_))
+    }
+
+    /// A copy that owns its parts. Parts of large collections are shared until one of the two
+    /// changes.
+    pub fn to_value(self) -> Value {
+        match self {
+            Self::Integer(number) => Value::Integer(number),
+            Self::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+            Self::Hash(hash) => Value::Hash(Box::new(hash.clone())),
+            Self::List(list) => Value::List(Box::new(list.clone())),
+            Self::Set(set) => Value::Set(Box::new(set.clone())),
+            Self::Sorted(sorted) => Value::Sorted(Box::new(sorted.clone())),
+            Self::Stream(stream) => Value::Stream(Box::new(stream.clone())),
+        }
+    }
+}
+
+/// The integer of which a string is the canonical text.
+fn integer(bytes: &[u8]) -> Option<i64> {
+    /// Digits and sign of the longest.
+    const INTEGER_BYTES_MAX: usize = 20;
+    (bytes.len() <= INTEGER_BYTES_MAX).then(|| parse_i64(bytes))?
 }
 
 /// Longest string that Redis keeps within its object (`embstr`).
 const EMBEDDED_BYTES_MAX: usize = 44;
 
-/// No expiry.
-const NEVER: u64 = u64::MAX;
-
-/// Longest key that lies within its entry: a lookup then touches one place less.
-const INLINE_KEY_BYTES: usize = 24;
-
-/// One key.
-#[derive(Debug)]
-pub struct Entry {
-    key: SmallVec<[u8; INLINE_KEY_BYTES]>,
-    value: Value,
-    expires_at_ms: u64,
-    /// The bytes were changed in place; Redis keeps such a string in its own allocation (`raw`).
-    changed_in_place: bool,
-    /// Last use for LRU, or counter and minute for LFU; see `eviction`.
-    pub access: u32,
-}
-
-/// Bytes of an entry's administration: the struct and its share of the table.
-const ENTRY_BYTES: u64 = size_of::<Entry>() as u64 + 16;
+/// Bytes of an entry's share of its table: a word, and a sixth for free places.
+const PLACE_BYTES: u64 = 10;
 
 /// Allocators serve multiples of this many bytes.
 const ALLOCATION_STEP: usize = 16;
 
 impl Entry {
-    pub(super) fn new(key: &[u8], value: Value, expires_at_ms: Option<u64>, access: u32) -> Self {
-        Self {
-            key: SmallVec::from_slice(key),
-            value,
-            expires_at_ms: expires_at_ms.unwrap_or(NEVER),
-            changed_in_place: false,
-            access,
-        }
+    pub fn expires_at_ms(&self) -> Option<u64> {
+        self.as_ref().expires_at_ms()
     }
 
-    pub fn key(&self) -> &[u8] {
-        &self.key
+    pub fn value(&self) -> ValueRef<'_> {
+        self.as_ref().value()
     }
 
-    pub fn value(&self) -> &Value {
-        &self.value
+    pub fn of_value(key: &[u8], value: Value, expires_at_ms: Option<u64>, access: u32) -> Self {
+        let content = match &value {
+            Value::Integer(number) => Content::Integer(*number),
+            Value::Bytes(bytes) if bytes.len() <= INLINE_BYTES_MAX => Content::Inline(bytes),
+            _ => Content::Value(value),
+        };
+        Self::new(key, content, expires_at_ms, access)
     }
 
-    /// The bytes of a string, to be changed in place; an integer becomes its text. `None` for a
-    /// collection.
-    pub fn bytes_mut(&mut self) -> Option<&mut Vec<u8>> {
-        if let Value::Integer(number) = &self.value {
-            let mut text = Vec::new();
-            write_i64(&mut text, *number);
-            self.value = Value::Bytes(text);
-        }
-        match &mut self.value {
-            Value::Bytes(bytes) => {
-                self.changed_in_place = true;
-                Some(bytes)
-            }
-            _ => None,
-        }
-    }
-
-    /// The collection, if the value is one of that type.
-    pub fn collection<C: Collection>(&self) -> Option<&C> {
-        C::of(&self.value)
-    }
-
-    /// The collection, to be changed in place.
-    pub fn collection_mut<C: Collection>(&mut self) -> Option<&mut C> {
-        C::of_mut(&mut self.value)
-    }
-
-    /// Takes the value out and leaves an empty string.
-    pub fn take_value(&mut self) -> Value {
-        std::mem::replace(&mut self.value, Value::Bytes(Vec::new()))
-    }
-
-    /// Keeps an integer as its text, as Redis keeps the result of INCRBYFLOAT.
-    pub fn keep_as_text(&mut self) {
-        if let Value::Integer(number) = self.value {
-            self.value = Value::Bytes(number.to_string().into_bytes());
-        }
-    }
-
-    /// What `OBJECT ENCODING` answers.
-    pub fn encoding(&self) -> &'static str {
-        match &self.value {
-            Value::Integer(_) => "int",
-            Value::Bytes(bytes) if bytes.len() > EMBEDDED_BYTES_MAX => "raw",
-            Value::Bytes(_) if self.changed_in_place => "raw",
-            Value::Bytes(_) => "embstr",
-            collection => {
-                each_collection!(collection, collection => collection.encoding(), string => "")
-            }
-        }
-    }
-
-    pub fn is_changed_in_place(&self) -> bool {
-        self.changed_in_place
-    }
-
-    pub fn set_changed_in_place(&mut self, changed: bool) {
-        self.changed_in_place = changed;
+    /// A string; texts of integers are kept as integers.
+    pub fn of_string(key: &[u8], bytes: &[u8], expires_at_ms: Option<u64>, access: u32) -> Self {
+        let content = match integer(bytes) {
+            Some(number) => Content::Integer(number),
+            None if bytes.len() <= INLINE_BYTES_MAX => Content::Inline(bytes),
+            None => Content::Value(Value::Bytes(bytes.to_vec())),
+        };
+        Self::new(key, content, expires_at_ms, access)
     }
 
     /// Replaces the value by a string, in its memory where that fits.
     pub fn set_string(&mut self, bytes: &[u8]) {
-        self.changed_in_place = false;
-        match (&mut self.value, parse_i64(bytes)) {
-            (Value::Bytes(old), None) if old.capacity() / 2 <= bytes.len() => {
-                old.clear();
-                old.extend_from_slice(bytes);
-            }
-            (value, Some(number)) => *value = Value::Integer(number),
-            (value, None) => *value = Value::Bytes(bytes.to_vec()),
+        match integer(bytes) {
+            Some(number) => self.set_integer(number),
+            None => self.set_text(bytes),
         }
     }
 
+    fn set_text(&mut self, bytes: &[u8]) {
+        if bytes.len() <= INLINE_BYTES_MAX {
+            return self.set_inline(bytes);
+        }
+        match self.value_mut() {
+            Some(Value::Bytes(old)) if old.capacity() / 2 <= bytes.len() => {
+                old.clear();
+                old.extend_from_slice(bytes);
+            }
+            _ => self.set_value(Value::Bytes(bytes.to_vec())),
+        }
+    }
+
+    /// The bytes of a string, to be changed in place; Redis keeps such a string in an allocation of
+    /// its own (`raw`). `None` for a collection.
+    pub fn bytes_mut(&mut self) -> Option<&mut Vec<u8>> {
+        let mut scratch = Vec::new();
+        if self.value_mut().is_none() {
+            let bytes = self.as_ref().string(&mut scratch)?.to_vec();
+            self.set_value(Value::Bytes(bytes));
+        }
+        match self.value_mut() {
+            Some(Value::Bytes(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Keeps an integer as its text, as Redis keeps the result of INCRBYFLOAT.
+    pub fn keep_as_text(&mut self) {
+        if let ValueRef::Integer(number) = self.as_ref().value() {
+            self.set_inline(number.to_string().as_bytes());
+        }
+    }
+
+    /// The collection, to be changed in place.
+    pub fn collection_mut<C: Collection>(&mut self) -> Option<&mut C> {
+        C::of_mut(self.value_mut()?)
+    }
+
+    /// Takes a collection out and leaves an empty string; `None` for a string.
+    pub fn take_collection(&mut self) -> Option<Value> {
+        let value = self
+            .value_mut()
+            .filter(|value| !value.as_ref().is_string())?;
+        Some(std::mem::replace(value, Value::Bytes(Vec::new())))
+    }
+
     pub fn into_value(self) -> Value {
-        self.value
+        self.take()
+            .unwrap_or_else(|entry| entry.as_ref().value().to_value())
     }
 
-    /// Unix time in milliseconds.
-    pub fn expires_at_ms(&self) -> Option<u64> {
-        (self.expires_at_ms != NEVER).then_some(self.expires_at_ms)
+    /// The same value under another key.
+    pub fn renamed(self, key: &[u8]) -> Self {
+        let view = self.as_ref();
+        let (expires_at_ms, access) = (view.expires_at_ms(), view.access());
+        match self.take() {
+            // A long or changed string stays an allocation of its own.
+            Ok(value) => Self::new(key, Content::Value(value), expires_at_ms, access),
+            Err(entry) => match entry.as_ref().held() {
+                Held::Integer(number) => {
+                    Self::new(key, Content::Integer(number), expires_at_ms, access)
+                }
+                Held::Inline(bytes) => {
+                    Self::new(key, Content::Inline(bytes), expires_at_ms, access)
+                }
+                Held::Value(value) => {
+                    Self::new(key, Content::Value(value.clone()), expires_at_ms, access)
+                }
+            },
+        }
+    }
+}
+
+impl<'a> EntryRef<'a> {
+    pub fn value(self) -> ValueRef<'a> {
+        match self.held() {
+            Held::Inline(bytes) => ValueRef::Bytes(bytes),
+            Held::Integer(number) => ValueRef::Integer(number),
+            Held::Value(value) => value.as_ref(),
+        }
     }
 
-    pub fn set_expires_at_ms(&mut self, expires_at_ms: Option<u64>) {
-        self.expires_at_ms = expires_at_ms.unwrap_or(NEVER);
+    /// The collection, if the value is one of that type.
+    pub fn collection<C: Collection>(self) -> Option<&'a C> {
+        match self.held() {
+            Held::Value(value) => C::of(value),
+            Held::Inline(_) | Held::Integer(_) => None,
+        }
     }
 
-    pub fn is_expired(&self, now_ms: u64) -> bool {
-        self.expires_at_ms <= now_ms
+    /// What `OBJECT ENCODING` answers.
+    pub fn encoding(self) -> &'static str {
+        match self.held() {
+            Held::Integer(_) => "int",
+            Held::Inline(bytes) if bytes.len() > EMBEDDED_BYTES_MAX => "raw",
+            Held::Inline(_) => "embstr",
+            Held::Value(value) => {
+                let value = value.as_ref();
+                each_collection!(value, collection => collection.encoding(), string => "raw")
+            }
+        }
+    }
+
+    pub fn is_expired(self, now_ms: u64) -> bool {
+        self.expires_at_ms().is_some_and(|at| at <= now_ms)
     }
 
     /// The bytes of a string; integers are written into `scratch`. `None` for a collection.
-    pub fn string<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-        match &self.value {
-            Value::Bytes(bytes) => Some(bytes),
-            Value::Integer(number) => {
+    pub fn string<'s>(self, scratch: &'s mut Vec<u8>) -> Option<&'s [u8]>
+    where
+        'a: 's,
+    {
+        match self.value() {
+            ValueRef::Bytes(bytes) => Some(bytes),
+            ValueRef::Integer(number) => {
                 scratch.clear();
-                write_i64(scratch, *number);
+                write_i64(scratch, number);
                 Some(scratch)
             }
             _ => None,
@@ -222,16 +291,81 @@ impl Entry {
     }
 
     /// Bytes of memory the entry takes, as accounted for `maxmemory`.
-    pub fn size_bytes(&self) -> u64 {
-        let key = if self.key.spilled() {
-            rounded(self.key.capacity())
-        } else {
-            0
+    pub fn size_bytes(self) -> u64 {
+        fn of<C: Collection>(collection: &C) -> u64 {
+            size_of::<C>().next_multiple_of(ALLOCATION_STEP) as u64 + collection.heap_bytes()
+        }
+        let heap = match self.held() {
+            Held::Inline(_) | Held::Integer(_) => 0,
+            Held::Value(Value::Bytes(bytes)) => {
+                bytes.capacity().next_multiple_of(ALLOCATION_STEP) as u64
+            }
+            Held::Value(value) => {
+                let value = value.as_ref();
+                each_collection!(value, collection => of(collection), string => 0)
+            }
         };
-        ENTRY_BYTES + key + self.value.heap_bytes()
+        self.block_bytes() as u64 + PLACE_BYTES + heap
     }
 }
 
-fn rounded(bytes: usize) -> u64 {
-    bytes.next_multiple_of(ALLOCATION_STEP) as u64
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(entry: &Entry) -> Vec<u8> {
+        entry.as_ref().string(&mut Vec::new()).unwrap().to_vec()
+    }
+
+    /// Every sequence of two kinds of values under short and long keys, with and without expiry.
+    #[test]
+    fn an_entry_keeps_its_key_and_expiry_whatever_its_value_becomes() {
+        let long = vec![b'x'; 70_000];
+        let values: [&[u8]; 6] = [b"", b"12", b"text", b"other text", &[b'y'; 200], &long];
+        for key in [&b"k"[..], b"", &[b'k'; 255], &[b'k'; 256], &[b'k'; 5000]] {
+            for expiry in [None, Some(7)] {
+                for first in values {
+                    for second in values {
+                        let mut entry = Entry::of_string(key, first, expiry, 5);
+                        assert_eq!(text(&entry), first);
+                        entry.set_string(second);
+                        assert_eq!(text(&entry), second);
+                        entry.set_expires_at_ms(Some(9));
+                        entry.bytes_mut().unwrap().extend_from_slice(b"+");
+                        assert_eq!(text(&entry), [second, b"+"].concat());
+                        entry.set_expires_at_ms(expiry);
+                        let entry = entry.renamed(b"new");
+                        let view = entry.as_ref();
+                        assert_eq!(
+                            (view.key(), view.expires_at_ms(), view.access()),
+                            (&b"new"[..], expiry, 5)
+                        );
+                        assert_eq!(text(&entry), [second, b"+"].concat());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_collection_moves_in_and_out_whole() {
+        let value = || Value::List(Box::default());
+        let mut entry = Entry::of_value(b"k", value(), None, 0);
+        entry.set_expires_at_ms(Some(1));
+        assert!(entry.collection_mut::<List>().is_some());
+        assert!(entry.collection_mut::<Hash>().is_none());
+        assert_eq!(entry.as_ref().value().type_name(), "list");
+        entry.set_string(b"text");
+        assert_eq!(text(&entry), b"text");
+        let entry = Entry::of_value(b"k", value(), Some(3), 0);
+        assert_eq!(entry.into_value(), value());
+    }
+
+    #[test]
+    fn a_short_key_and_value_take_one_small_block() {
+        let entry = Entry::of_string(&[b'k'; 16], &[b'v'; 64], None, 0);
+        assert_eq!(entry.as_ref().block_bytes(), 96);
+        let entry = Entry::of_string(&[b'k'; 16], &[b'v'; 64], Some(1), 0);
+        assert_eq!(entry.as_ref().block_bytes(), 96);
+    }
 }

@@ -4,7 +4,7 @@
 //! (`lfu-log-factor` 10, `lfu-decay-time` 1).
 
 use super::Keyspace;
-use super::entry::Entry;
+use super::entry::EntryRef;
 use std::str::FromStr;
 
 /// `maxmemory-policy`.
@@ -124,7 +124,7 @@ pub fn candidate(
     if policy == Policy::NoEviction || volatile_missing {
         return None;
     }
-    let mut best: Option<(u64, &Entry)> = None;
+    let mut best: Option<(u64, EntryRef)> = None;
     let mut seen = 0;
     for _ in 0..samples * SAMPLE_TRIES_PER_KEY {
         let Some(entry) = keyspace.random_entry(random()) else {
@@ -161,12 +161,12 @@ fn any_volatile(keyspace: &Keyspace) -> Option<Box<[u8]>> {
 }
 
 /// The higher, the sooner the key goes.
-fn score(policy: Policy, entry: &Entry, now_ms: u64) -> u64 {
+fn score(policy: Policy, entry: EntryRef, now_ms: u64) -> u64 {
     match policy {
         Policy::NoEviction | Policy::AllKeysRandom | Policy::VolatileRandom => 0,
-        Policy::AllKeysLru | Policy::VolatileLru => u64::from(idle_seconds(entry.access, now_ms)),
+        Policy::AllKeysLru | Policy::VolatileLru => u64::from(idle_seconds(entry.access(), now_ms)),
         Policy::AllKeysLfu | Policy::VolatileLfu => {
-            255 - u64::from(lfu_counter(entry.access, now_ms))
+            255 - u64::from(lfu_counter(entry.access(), now_ms))
         }
         Policy::VolatileTtl => u64::MAX - entry.expires_at_ms().unwrap_or(u64::MAX),
     }

@@ -7,14 +7,14 @@
 //! whatever is inserted, removed or split meanwhile, keys below it were seen and keys from it on
 //! are to be seen.
 
-use super::entry::Entry;
-use hashbrown::HashTable;
+use super::entry::{Entry, EntryRef, Tagged};
+use super::entry_table::EntryTable;
 use std::collections::BTreeMap;
 
 /// Most entries of one part: splitting this many takes some tens of microseconds.
 const PART_ENTRIES_MAX: usize = 1024;
 
-/// The bits of a hash that divide a slot. hashbrown uses the top seven and the lowest ones.
+/// The bits of a hash that divide a slot. A part uses the lowest sixteen.
 pub(super) fn prefix_of(hash: u64) -> u32 {
     (hash >> 25) as u32
 }
@@ -51,7 +51,7 @@ pub(super) struct Updated<R> {
 }
 
 struct Part {
-    entries: HashTable<Box<Entry>>,
+    entries: EntryTable,
     /// How many bits of the prefix the entries share.
     depth: u8,
     /// No entry expires before this time.
@@ -61,7 +61,7 @@ struct Part {
 impl Default for Part {
     fn default() -> Self {
         Self {
-            entries: HashTable::new(),
+            entries: EntryTable::default(),
             depth: 0,
             earliest_expiry_ms: u64::MAX,
         }
@@ -69,30 +69,43 @@ impl Default for Part {
 }
 
 impl SlotTable {
-    pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
-        self.parts
-            .of(hash)
-            .entries
-            .find(hash, |entry| entry.key() == key)
-            .map(Box::as_ref)
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<EntryRef<'_>> {
+        self.parts.of(hash).entries.find(hash, key)
     }
 
-    pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Entry> {
-        let part = self.parts.of_mut(hash);
-        part.entries
-            .find_mut(hash, |entry| entry.key() == key)
-            .map(Box::as_mut)
+    /// Where a key is; good until the table changes.
+    pub fn position(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        self.parts.of(hash).entries.position(hash, key)
+    }
+
+    pub fn at(&self, hash: u64, position: usize) -> Option<&Tagged> {
+        self.parts.of(hash).entries.at(position)
+    }
+
+    pub fn at_mut(&mut self, hash: u64, position: usize) -> Option<&mut Tagged> {
+        self.parts.of_mut(hash).entries.at_mut(position)
+    }
+
+    /// Asks the processor for what a lookup will read: first the words, then, once they are there,
+    /// the entry.
+    pub fn prefetch_words(&self, hash: u64) {
+        self.parts.of(hash).entries.prefetch_words(hash);
+    }
+
+    pub fn prefetch_entry(&self, hash: u64) {
+        self.parts.of(hash).entries.prefetch_entry(hash);
     }
 
     /// Adds an entry whose key is not in the table.
-    pub fn insert(&mut self, hash: u64, entry: Box<Entry>, hash_of: impl Fn(&[u8]) -> u64) {
+    pub fn insert(&mut self, hash: u64, entry: Entry, hash_of: impl Fn(&[u8]) -> u64) {
+        let view = entry.as_ref();
+        let expires_at_ms = view.expires_at_ms();
         self.keys += 1;
-        self.bytes += entry.size_bytes();
-        self.volatile += u64::from(entry.expires_at_ms().is_some());
+        self.bytes += view.size_bytes();
+        self.volatile += u64::from(expires_at_ms.is_some());
         let part = self.parts.of_mut(hash);
-        part.note_expiry(entry.expires_at_ms());
-        part.entries
-            .insert_unique(hash, entry, |entry| hash_of(entry.key()));
+        part.note_expiry(expires_at_ms);
+        part.entries.insert(hash, entry);
         if part.entries.len() > PART_ENTRIES_MAX {
             self.parts.split(hash, hash_of);
         }
@@ -105,12 +118,13 @@ impl SlotTable {
         change: impl FnOnce(&mut Entry) -> R,
     ) -> Option<Updated<R>> {
         let part = self.parts.of_mut(hash);
-        let entry = part.entries.find_mut(hash, |entry| entry.key() == key)?;
-        let bytes_before = entry.size_bytes();
-        let volatile_before = entry.expires_at_ms().is_some();
-        let result = change(entry);
-        let bytes_after = entry.size_bytes();
-        let expires_at_ms = entry.expires_at_ms();
+        let position = part.entries.position(hash, key)?;
+        let word = part.entries.at_mut(position)?;
+        let bytes_before = word.get().size_bytes();
+        let volatile_before = word.get().expires_at_ms().is_some();
+        let result = word.update(change);
+        let bytes_after = word.get().size_bytes();
+        let expires_at_ms = word.get().expires_at_ms();
         part.note_expiry(expires_at_ms);
         let volatile_after = expires_at_ms.is_some();
         self.bytes = self.bytes + bytes_after - bytes_before;
@@ -124,25 +138,12 @@ impl SlotTable {
         })
     }
 
-    pub fn remove(
-        &mut self,
-        hash: u64,
-        key: &[u8],
-        hash_of: impl Fn(&[u8]) -> u64,
-    ) -> Option<Box<Entry>> {
+    pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
         let part = self.parts.of_mut(hash);
-        let found = part
-            .entries
-            .find_entry(hash, |entry| entry.key() == key)
-            .ok()?;
-        let (entry, _) = found.remove();
-        if part.entries.len() < part.entries.capacity() / 8 {
-            part.entries
-                .shrink_to(part.entries.len() * 2, |entry| hash_of(entry.key()));
-        }
+        let entry = part.entries.remove(hash, key)?;
         self.keys -= 1;
-        self.bytes -= entry.size_bytes();
-        self.volatile -= u64::from(entry.expires_at_ms().is_some());
+        self.bytes -= entry.as_ref().size_bytes();
+        self.volatile -= u64::from(entry.as_ref().expires_at_ms().is_some());
         Some(entry)
     }
 
@@ -152,10 +153,10 @@ impl SlotTable {
         &self,
         prefix: u32,
         hash_of: impl Fn(&[u8]) -> u64,
-        visitor: &mut impl FnMut(&Entry),
+        visitor: &mut impl FnMut(EntryRef),
     ) -> Option<u32> {
         let (start, part) = self.parts.at(prefix);
-        for entry in &part.entries {
+        for entry in part.entries.iter() {
             if start == prefix || prefix_of(hash_of(entry.key())) >= prefix {
                 visitor(entry);
             }
@@ -164,15 +165,9 @@ impl SlotTable {
     }
 
     /// An entry picked evenly enough by `random`.
-    pub fn random_entry(&self, random: u64) -> Option<&Entry> {
+    pub fn random_entry(&self, random: u64) -> Option<EntryRef<'_>> {
         let part = self.parts.filled_part(random as u32)?;
-        let buckets = part.entries.num_buckets();
-        let start = (random >> 32) as usize % buckets.max(1);
-        (0..buckets).find_map(|step| {
-            part.entries
-                .get_bucket((start + step) % buckets)
-                .map(Box::as_ref)
-        })
+        part.entries.pick(random >> 32)
     }
 
     /// Keys that have expired, at most about `keys_max`; tightens the bound on the earliest expiry.
@@ -201,13 +196,14 @@ impl SlotTable {
     }
 
     /// Takes one part with its entries out, for freeing: only the count of keys stays right.
-    pub fn take_part(&mut self) -> impl ExactSizeIterator<Item = Box<Entry>> {
+    pub fn take_part(&mut self) -> (usize, impl Iterator<Item = Entry>) {
         let part = match &mut self.parts {
             Parts::One(part) => std::mem::take(part),
             Parts::Many(parts) => parts.pop_last().map(|(_, part)| part).unwrap_or_default(),
         };
-        self.keys -= part.entries.len() as u64;
-        part.entries.into_iter()
+        let count = part.entries.len();
+        self.keys -= count as u64;
+        (count, part.entries.into_entries())
     }
 
     pub fn len(&self) -> u64 {
@@ -294,20 +290,19 @@ impl Parts {
         let depth = part.depth + 1;
         let middle = start | 1 << (u32::BITS - u32::from(depth));
         let half = || Part {
-            entries: HashTable::with_capacity(PART_ENTRIES_MAX / 2),
+            entries: EntryTable::with_room_for(PART_ENTRIES_MAX / 2),
             depth,
             earliest_expiry_ms: part.earliest_expiry_ms,
         };
         let (mut lower, mut upper) = (half(), half());
-        for entry in part.entries {
-            let hash = hash_of(entry.key());
+        for entry in part.entries.into_entries() {
+            let hash = hash_of(entry.as_ref().key());
             let side = if prefix_of(hash) >= middle {
                 &mut upper
             } else {
                 &mut lower
             };
-            side.entries
-                .insert_unique(hash, entry, |entry| hash_of(entry.key()));
+            side.entries.insert(hash, entry);
         }
         parts.insert(start, lower);
         parts.insert(middle, upper);
@@ -329,7 +324,7 @@ impl Part {
 
     fn collect_expired(&mut self, now_ms: u64, expired: &mut Vec<Box<[u8]>>) {
         self.earliest_expiry_ms = u64::MAX;
-        for entry in &self.entries {
+        for entry in self.entries.iter() {
             if entry.is_expired(now_ms) {
                 expired.push(entry.key().into());
             } else if let Some(expires_at_ms) = entry.expires_at_ms() {

@@ -5,7 +5,7 @@
 //! fork, no copy of the dataset: what grows is the output not yet taken and the names of keys saved
 //! early, and the executor makes clients wait while [`Walk::buffered_bytes`] is beyond its limit.
 
-use super::entry::Entry;
+use super::entry::EntryRef;
 use super::{Keyspace, Place};
 use crate::rdb;
 use ahash::RandomState;
@@ -118,7 +118,7 @@ impl Walk {
     }
 
     /// Writes the state of a key that is about to change, unless it has been written.
-    pub(super) fn save_early(&mut self, at: Place, key: &[u8], entry: Option<&Entry>) {
+    pub(super) fn save_early(&mut self, at: Place, key: &[u8], entry: Option<EntryRef>) {
         let ahead = self.place.is_some_and(|place| at >= place);
         if !ahead || self.aborted || !self.slots.contains(at.slot) || self.early.contains(key) {
             return;
@@ -137,7 +137,7 @@ impl Walk {
     }
 }
 
-fn write_entry(format: WalkFormat, out: &mut Vec<u8>, entry: &Entry) {
+fn write_entry(format: WalkFormat, out: &mut Vec<u8>, entry: EntryRef) {
     match format {
         WalkFormat::Rdb => rdb::write_entry(out, entry),
         WalkFormat::Effects => crate::execute::effects::write_entry(out, entry),
