@@ -23,6 +23,7 @@
 //! its block. Addresses have 48 bits on the platforms Rust serves without asking for more, which
 //! `Tagged::new` checks.
 #![allow(unsafe_code)]
+#![allow(clippy::cast_ptr_alignment)] // Blocks are aligned to 8 bytes; see above.
 
 use super::Value;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
