@@ -14,7 +14,7 @@ mod config;
 mod connection;
 mod expire;
 mod extended;
-mod glob;
+pub mod glob;
 mod hyperloglog;
 mod info;
 mod key_spec;
@@ -22,6 +22,7 @@ mod keys;
 mod lcs;
 mod numbers;
 mod object;
+mod pubsub;
 mod scan;
 mod server;
 mod set;
@@ -69,8 +70,14 @@ pub mod flag {
     /// For `COMMAND`: not in the slow log itself; what it runs is.
     pub const SKIP_SLOWLOG: u32 = 1 << 16;
 
+    /// Concerns channels, not keys.
+    pub const PUBSUB: u32 = 1 << 20;
+    /// Other members hear of it though it writes nothing; no read-only script may run it.
+    pub const MAY_REPLICATE: u32 = 1 << 21;
+
     /// Names in `COMMAND INFO`.
-    pub const NAMES: [(u32, &str); 13] = [
+    pub const NAMES: [(u32, &str); 14] = [
+        (PUBSUB, "pubsub"),
         (WRITE, "write"),
         (READ, "readonly"),
         (DENY_OOM, "denyoom"),
@@ -145,9 +152,9 @@ impl Group {
             | Self::Bitmap
             | Self::HyperLogLog
             | Self::Geo
-            | Self::PubSub
             | Self::Scripting => Some(self.name()),
-            Self::Server | Self::Cluster => None,
+            // The commands of `PubSub` that concern channels say so by their flag.
+            Self::Server | Self::Cluster | Self::PubSub => None,
         }
     }
 }
@@ -331,6 +338,7 @@ impl Command {
         let own = self.category.or(self.group.category());
         let mut categories: Vec<&'static str> = own.into_iter().collect();
         let implied = [
+            (flag::PUBSUB, "pubsub"),
             (flag::WRITE, "write"),
             (flag::READ, "read"),
             (flag::ADMIN, "admin"),
@@ -381,6 +389,7 @@ const FAMILIES: &[&[Command]] = &[
     transactions::COMMANDS,
     server::COMMANDS,
     wait::COMMANDS,
+    pubsub::COMMANDS,
     config::COMMANDS,
     command::COMMANDS,
     info::COMMANDS,
@@ -486,6 +495,7 @@ mod tests {
             assert!(
                 command.has(flag::WRITE | flag::READ) == command.has_keys()
                     || command.has(flag::KEYSPACE)
+                    || command.has(flag::PUBSUB)
                     || name == "watch",
                 "{name}"
             );

@@ -15,7 +15,9 @@ pub mod context;
 pub mod effects;
 pub mod notify;
 pub mod output_limit;
-mod pubsub;
+pub mod pubsub;
+#[cfg(test)]
+mod pubsub_tests;
 pub mod rates;
 mod replay;
 pub mod session;
@@ -38,6 +40,7 @@ use effects::Effects;
 use protocol::admin::AdminRequest;
 use protocol::resp::{Protocol, ReplyWriter};
 use protocol::slots::SlotSet;
+use pubsub::PubSub;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use rates::Rates;
@@ -146,6 +149,7 @@ pub struct Engine {
     pub hang_ups: Vec<SessionId>,
     /// Clients that wait for replicas.
     pub waits: Waits,
+    pub pubsub: PubSub,
     running: Running,
     /// Why the command that runs has to wait.
     block: Option<Block>,
@@ -175,6 +179,7 @@ impl Engine {
             outboxes: Vec::new(),
             hang_ups: Vec::new(),
             waits: Waits::default(),
+            pubsub: PubSub::default(),
             running: Running::default(),
             block: None,
             watched: Watched::default(),
@@ -243,7 +248,8 @@ impl Engine {
         if out.get(start) == Some(&b'-') {
             self.stats.count_error(&out[start + 1..]);
         }
-        if session.discards_reply(&outcome) {
+        let pushes = |command: &Command| command.name.ends_with("subscribe");
+        if session.discards_reply(&outcome) && !self.last_command.is_some_and(pushes) {
             out.truncate(start);
         }
         self.sessions.put_back(id, session);
@@ -277,6 +283,7 @@ impl Engine {
             && self.unblocked.is_empty()
             && self.kills.is_empty()
             && self.hang_ups.is_empty()
+            && self.pubsub.published.is_empty()
             && self.waits.over.is_empty())
     }
 
@@ -394,6 +401,10 @@ impl Engine {
         if command.has(flag::WRITE) && self.view.disk_error.is_some() {
             return Err(Refusal::DiskError);
         }
+        let listens = session.listens() && session.protocol == Protocol::Resp2;
+        if listens && !RUN_BY_LISTENERS.contains(&command.name) {
+            return Err(Refusal::Listens(command.full_name()));
+        }
         Ok(())
     }
 
@@ -508,12 +519,26 @@ impl Engine {
     /// Forgets a session.
     pub fn close_session(&mut self, id: SessionId) {
         self.forget_blocked(id);
-        if let Some(session) = self.sessions.take(id) {
+        if let Some(mut session) = self.sessions.take(id) {
+            self.forget_subscriptions(id, &mut session);
             self.watched.forget(session.id, &session.watching);
             self.sessions.remove(id);
         }
     }
 }
+
+/// What a client that has subscribed may do in RESP2.
+const RUN_BY_LISTENERS: [&str; 9] = [
+    "ping",
+    "subscribe",
+    "ssubscribe",
+    "unsubscribe",
+    "sunsubscribe",
+    "psubscribe",
+    "punsubscribe",
+    "quit",
+    "reset",
+];
 
 /// Most keys evicted before one command; the rest follows with the next one and in the background.
 const EVICTIONS_PER_COMMAND_MAX: usize = 128;

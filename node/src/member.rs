@@ -4,15 +4,16 @@
 //! it computes and never across an await; what it waits for is said by one of the [`Signals`].
 //!
 //! `batch` executes what clients send, `deliver` brings to connections what is for them beside
-//! their replies, `roles` decides what this member is, `admin` answers the
-//! `KV.*` commands, `report` says how it is doing, `housekeeping` does what has to be done
-//! regularly.
+//! their replies, `peers` brings messages to other members, `roles` decides what this member is,
+//! `admin` answers the `KV.*` commands, `report` says how it is doing, `housekeeping` does what has
+//! to be done regularly.
 
 mod admin;
 mod batch;
 mod deliver;
 pub mod housekeeping;
 mod mailbox;
+pub mod peers;
 mod report;
 mod roles;
 
@@ -31,6 +32,7 @@ use crate::options::Options;
 use crate::replicate::pending::Pending;
 use crate::replicate::quorum::Quorum;
 use crate::replicate::serve::FULL_SYNCS_MAX;
+use peers::Peer;
 use protocol::status::{Follower, Link, MigrationProgress, Role};
 use protocol::topology::{Consistency, Shard, Topology};
 use std::cell::RefCell;
@@ -53,6 +55,8 @@ pub struct Signals {
     pub held: Notify,
     /// Role, topology, slots or pauses have changed.
     pub changed: Notify,
+    /// There are messages for other members.
+    pub published: Notify,
     /// The process is to end.
     pub stop: Notify,
 }
@@ -103,7 +107,9 @@ pub struct State {
     /// The session that feeds an import: only it may go on with it.
     pub feeders: HashMap<String, SessionId>,
     pub connections: HashMap<SessionId, Connected>,
-    /// Output that clients have not taken yet.
+    /// What is to be told to other members, by their names.
+    pub peers: BTreeMap<String, Peer>,
+    /// Output that clients and other members have not taken yet.
     pub output_bytes: u64,
     pub clock: Clock,
     pub signals: Rc<Signals>,
@@ -177,6 +183,7 @@ impl Member {
             progress: BTreeMap::new(),
             feeders: HashMap::new(),
             connections: HashMap::new(),
+            peers: BTreeMap::new(),
             output_bytes: 0,
             clock,
             signals: Rc::clone(&signals),
@@ -383,7 +390,9 @@ impl State {
     pub fn announce(&mut self) {
         self.changes += 1;
         self.signals.changed.notify_waiters();
+        self.engine.drop_moved_channels();
         self.retry_blocked();
+        self.deliver(0);
     }
 
     /// Disconnects the clients that wait for promises which can no longer be kept.

@@ -5,7 +5,7 @@ use crate::commands;
 use crate::execute::config::{Config, find, memory};
 use crate::http;
 use crate::log::files::Meta;
-use crate::member::{Member, housekeeping};
+use crate::member::{Member, housekeeping, peers};
 use crate::migrate::source;
 use crate::options::Options;
 use crate::persist::{self, new_id, rewrite};
@@ -63,6 +63,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         .collect();
     member.spawn(housekeeping::flush);
     member.spawn(housekeeping::tick);
+    member.spawn(peers::run);
     http::start(&member)?;
     persist::start(&member).await?;
     member.spawn(housekeeping::watch_disk);

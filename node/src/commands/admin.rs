@@ -63,6 +63,16 @@ pub const COMMANDS: &[Command] = &[
         admin,
     )
     .flags(USUAL),
+    command(
+        "kv.publish",
+        4,
+        Server,
+        "7.2.0",
+        "Tells the subscribers here of a message that another member got.",
+        super::pubsub::publish_forwarded,
+    )
+    .syntax("(kind=CHANNEL|SHARD) channel message")
+    .flags(USUAL),
 ];
 
 fn admin(context: &mut Context, arguments: &[&[u8]]) {

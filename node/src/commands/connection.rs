@@ -89,7 +89,13 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn ping(context: &mut Context, arguments: &[&[u8]]) {
+    let listens = context.session.listens() && context.session.protocol == Protocol::Resp2;
     match arguments {
+        [_, ..] if listens && arguments.len() <= 2 => {
+            context.reply.array(2);
+            context.reply.bulk(b"pong");
+            context.reply.bulk(arguments.get(1).unwrap_or(&&b""[..]));
+        }
         [_] => context.reply.simple("PONG"),
         [_, message] => context.reply.bulk(message),
         _ => context
@@ -118,6 +124,7 @@ fn select(context: &mut Context, arguments: &[&[u8]]) {
 
 fn reset(context: &mut Context, _arguments: &[&[u8]]) {
     context.discard_transaction();
+    context.forget_subscriptions();
     let required = context.engine.requires_password();
     let system = !required && context.engine.system_password.is_none();
     let session = &mut *context.session;

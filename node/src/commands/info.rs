@@ -3,6 +3,7 @@
 use super::Group::Server;
 use super::flag::{DANGEROUS, LOADING, STALE};
 use super::{Command, CommandTable, command};
+use crate::execute::pubsub::Kind;
 use crate::execute::{Context, Engine};
 use protocol::status::Role;
 use std::fmt::Write as _;
@@ -202,9 +203,9 @@ fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
         "evicted_clients": 0,
         "keyspace_hits": stats.keyspace_hits,
         "keyspace_misses": stats.keyspace_misses,
-        "pubsub_channels": 0,
-        "pubsub_patterns": 0,
-        "pubsubshard_channels": 0,
+        "pubsub_channels": engine.pubsub.of(Kind::Channel).len(),
+        "pubsub_patterns": engine.pubsub.of(Kind::Pattern).len(),
+        "pubsubshard_channels": engine.pubsub.of(Kind::Shard).len(),
         "latest_fork_usec": 0,
         "total_forks": 0,
         "migrate_cached_sockets": 0,

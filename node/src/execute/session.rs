@@ -1,6 +1,7 @@
 //! Sessions: what the engine knows of each connected client.
 
 use super::Outcome;
+use super::pubsub::{Kind, Subscriptions};
 use super::watch::WatchedKey;
 use crate::commands::{Command, flag};
 use protocol::resp::Protocol;
@@ -59,6 +60,7 @@ pub struct Session {
     /// Bytes to be sent beside the replies of a batch: messages, and replies to what waited.
     pub outbox: Vec<u8>,
     pub unsent: Unsent,
+    pub subscriptions: Option<Box<Subscriptions>>,
     /// Bytes of requests that have not been executed yet.
     pub query_bytes: usize,
 }
@@ -103,13 +105,18 @@ impl Session {
             last_command: "NULL",
             outbox: Vec::new(),
             unsent: Unsent::default(),
+            subscriptions: None,
             query_bytes: 0,
         }
     }
 
     /// What kind of client it is; replica streams have ceased to be sessions.
     pub fn class(&self) -> Class {
-        Class::Normal
+        if self.listens() {
+            Class::PubSub
+        } else {
+            Class::Normal
+        }
     }
 
     /// The session in whose name effects are replayed.
@@ -161,6 +168,12 @@ impl Session {
         }
     }
 
+    /// Memory that the session takes.
+    pub fn used_bytes(&self) -> usize {
+        let queued = self.transaction.as_ref().map_or(0, |queued| queued.bytes);
+        size_of::<Self>() + self.query_bytes + queued + self.unsent.bytes as usize
+    }
+
     /// The line of `CLIENT LIST`.
     pub fn describe(&self, now_ms: u64) -> String {
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
@@ -169,20 +182,28 @@ impl Session {
         let mut flags = String::new();
         flags.push_str(if self.transaction.is_some() { "x" } else { "" });
         flags.push_str(if self.read_only { "r" } else { "" });
+        flags.push_str(if self.listens() { "P" } else { "" });
         flags.push_str(if self.no_evict { "e" } else { "" });
         flags.push_str(if flags.is_empty() { "N" } else { "" });
         format!(
             "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={flags} db=0 \
-             sub=0 psub=0 ssub=0 multi={multi} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem={} \
-             rbs=0 rbp=0 obl=0 oll=0 \
-             omem=0 tot-mem=0 events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+             sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
+             rbs=0 rbp=0 obl=0 oll={} \
+             omem={} tot-mem={} events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,
             self.local_address,
             self.name,
             seconds(self.created_ms),
             seconds(self.last_used_ms),
+            self.subscribed(Kind::Channel),
+            self.subscribed(Kind::Pattern),
+            self.subscribed(Kind::Shard),
+            self.query_bytes,
             queued.map_or(0, |transaction| transaction.bytes),
+            self.unsent.items,
+            self.unsent.bytes,
+            self.used_bytes(),
             self.last_command,
             self.user,
             if self.protocol == Protocol::Resp3 {

@@ -87,6 +87,58 @@ impl Bench {
     }
 }
 
+/// An engine with several sessions.
+pub struct Party {
+    pub engine: Engine,
+    sessions: Vec<SessionId>,
+    pub now_ms: u64,
+}
+
+impl Party {
+    pub fn of(count: u16) -> Self {
+        let mut engine = Engine::new(42, Config::default());
+        engine.view.role = Role::Standalone;
+        let open = |at: u16| {
+            engine.sessions.open(|id| {
+                let mut session = Session::new(id, format!("127.0.0.1:{at}"), String::new(), 0);
+                session.authenticated = true;
+                session
+            })
+        };
+        let sessions = (0..count).map(open).collect();
+        Self {
+            engine,
+            sessions,
+            now_ms: 1_000_000,
+        }
+    }
+
+    /// Runs a request of a session; what it gets at once, in one line.
+    pub fn run(&mut self, session: usize, request: &str) -> String {
+        let words: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
+        let mut out = Vec::new();
+        let session = self.sessions[session];
+        self.engine.execute(session, &words, self.now_ms, &mut out);
+        self.engine.effects.clear();
+        one_line(&out)
+    }
+
+    /// What has been left for a session.
+    pub fn mail(&mut self, session: usize) -> String {
+        let session = self.engine.sessions.get_mut(self.sessions[session]);
+        one_line(&std::mem::take(&mut session.unwrap().outbox))
+    }
+
+    pub fn close(&mut self, session: usize) {
+        self.engine.close_session(self.sessions[session]);
+    }
+}
+
+fn one_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    text.split_whitespace().collect::<Vec<&str>>().join(" ")
+}
+
 #[test]
 fn set_follows_its_options() {
     Bench::new().check(

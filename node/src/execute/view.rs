@@ -36,6 +36,11 @@ pub enum Refusal {
     PrimaryDown,
     #[error("READONLY You can't write against a read only replica.")]
     ReadOnly,
+    #[error(
+        "ERR Can't execute '{0}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+         allowed in this context"
+    )]
+    Listens(String),
     #[error("OOM command not allowed when used memory > 'maxmemory'.")]
     OutOfMemory,
     #[error("MISCONF Errors writing to the AOF file; writes are refused until the disk recovers")]
@@ -136,6 +141,12 @@ impl View {
         self.cluster.as_ref().is_none_or(mine) && !self.frozen.contains(slot)
     }
 
+    /// Whether the slot belongs to this member's shard, about to move or not.
+    pub fn is_of_my_shard(&self, slot: u16) -> bool {
+        let cluster = self.cluster_view();
+        cluster.is_none_or(|cluster| cluster.owners[usize::from(slot)] == cluster.shard)
+    }
+
     /// Takes a newer topology.
     pub fn set_topology(&mut self, topology: Arc<Topology>, myself: &str) {
         let shard = topology
@@ -205,7 +216,12 @@ impl View {
         }
         let writes = command.has(flag::WRITE);
         match self.slot_of_keys(command, arguments)? {
-            Some(slot) => self.check_slot(session, writes, slot)?,
+            // A client may leave a channel anywhere.
+            Some(_) if command.name == "sunsubscribe" => return Ok(()),
+            Some(slot) => {
+                let reads_here = session.read_only || command.has(flag::PUBSUB);
+                self.check_slot(reads_here, writes, slot)?;
+            }
             None if !writes && !command.has(flag::KEYSPACE) => return Ok(()),
             None => self.check_role(writes)?,
         }
@@ -228,7 +244,7 @@ impl View {
         Ok(Some(slot))
     }
 
-    fn check_slot(&self, session: &Session, writes: bool, slot: u16) -> Result<(), Refusal> {
+    fn check_slot(&self, reads_here: bool, writes: bool, slot: u16) -> Result<(), Refusal> {
         let Some(cluster) = self.cluster_view() else {
             return self.check_role(writes);
         };
@@ -243,7 +259,7 @@ impl View {
             Role::Primary if mine && self.frozen.contains(slot) => Err(Refusal::Frozen),
             Role::Primary if mine && writes && self.braked.contains(slot) => Err(Refusal::Frozen),
             Role::Primary if mine => Ok(()),
-            Role::Replica if mine && session.read_only && !writes => Ok(()),
+            Role::Replica if mine && reads_here && !writes => Ok(()),
             Role::Standalone => Ok(()),
             // A handover is under way; the new primary is about to be known.
             Role::Fenced if mine && self.paused => Err(Refusal::Frozen),

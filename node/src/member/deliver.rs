@@ -24,6 +24,9 @@ impl State {
             return;
         }
         self.end_waits();
+        if !self.engine.pubsub.published.is_empty() {
+            self.forward_published(needed);
+        }
         for id in std::mem::take(&mut self.engine.outboxes) {
             let Some(session) = self.engine.sessions.get_mut(id) else {
                 continue;

@@ -4,6 +4,7 @@
 
 mod failover;
 mod harness;
+mod messages;
 mod migration;
 mod plain;
 mod quorum;

@@ -8,6 +8,7 @@
 mod compare;
 mod differences;
 mod generate;
+mod messages;
 mod random;
 mod scan;
 mod scripts;

@@ -3,8 +3,9 @@
 use super::compare::same;
 use super::servers::{Pair, Servers, shown};
 
-/// Runs each line as a request on both servers; `2:` in front means the second connection.
-fn check(script: &str) {
+/// Runs each line as a request on both servers; `2:` in front means the second connection, `...` a
+/// further message without a request.
+pub fn check(script: &str) {
     let Some(servers) = Servers::start() else {
         return;
     };
@@ -32,7 +33,10 @@ fn step(pair: &mut Pair, line: &str, protocol: &str) {
         .split(' ')
         .map(|word| word.as_bytes().to_vec())
         .collect();
-    let (redis, node) = pair.call(&words);
+    let (redis, node) = match line {
+        "..." => (pair.redis.receive(), pair.node.receive()),
+        _ => pair.call(&words),
+    };
     assert!(
         same(&words, &redis, &node),
         "RESP{protocol} {line}\n redis {}\n node  {}",

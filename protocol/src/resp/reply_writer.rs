@@ -135,6 +135,14 @@ impl<'a> ReplyWriter<'a> {
         }
     }
 
+    /// The header of a message that answers no request; an array in RESP2.
+    pub fn push(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', len as i64),
+            Protocol::Resp3 => self.header(b'>', len as i64),
+        }
+    }
+
     /// A floating point number; its text as a bulk string in RESP2.
     pub fn double(&mut self, value: f64) {
         let text = format_double(value);
@@ -238,6 +246,7 @@ mod tests {
         check(|reply| reply.null_array(), "*-1\r\n", "_\r\n");
         check(|reply| reply.map(2), "*4\r\n", "%2\r\n");
         check(|reply| reply.set(2), "*2\r\n", "~2\r\n");
+        check(|reply| reply.push(2), "*2\r\n", ">2\r\n");
         check(|reply| reply.boolean(true), ":1\r\n", "#t\r\n");
         check(|reply| reply.double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n");
         check(|reply| reply.double(1e20), "$5\r\n1e+20\r\n", ",1e+20\r\n");
