@@ -7,6 +7,7 @@ mod admin;
 mod bitfield;
 mod bitmaps;
 mod bits;
+mod blocking_lists;
 mod client;
 mod cluster;
 mod command;
@@ -20,6 +21,9 @@ mod info;
 mod key_spec;
 mod keys;
 mod lcs;
+mod list_edits;
+mod list_moves;
+mod lists;
 mod numbers;
 mod object;
 mod pubsub;
@@ -382,6 +386,10 @@ const FAMILIES: &[&[Command]] = &[
     bitmaps::COMMANDS,
     bitfield::COMMANDS,
     hyperloglog::COMMANDS,
+    lists::COMMANDS,
+    list_edits::COMMANDS,
+    list_moves::COMMANDS,
+    blocking_lists::COMMANDS,
     keys::COMMANDS,
     object::COMMANDS,
     scan::COMMANDS,

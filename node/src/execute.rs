@@ -13,6 +13,8 @@ pub mod config;
 mod conformance_tests;
 pub mod context;
 pub mod effects;
+#[cfg(test)]
+mod list_tests;
 pub mod notify;
 pub mod output_limit;
 pub mod pubsub;

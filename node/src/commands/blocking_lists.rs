@@ -10,6 +10,7 @@ use super::{Command, answers, command};
 use crate::execute::Context;
 use crate::execute::blocked::{Block, OnTimeout};
 use crate::execute::context::Failure;
+use protocol::resp::parse_i64;
 
 pub const COMMANDS: &[Command] = &[
     command(
@@ -45,9 +46,7 @@ pub const COMMANDS: &[Command] = &[
         answers!(blmove),
     )
     .key_flags("RW access delete|RW insert")
-    .syntax(
-        "source:key destination:key (wherefrom=LEFT|RIGHT) (whereto=LEFT|RIGHT) timeout:double",
-    )
+    .syntax("source:key destination:key (wherefrom=LEFT|RIGHT) (whereto=LEFT|RIGHT) timeout:double")
     .flags(WRITE | DENY_OOM | BLOCKING)
     .key_range(1, 2, 1),
     command(
@@ -56,10 +55,7 @@ pub const COMMANDS: &[Command] = &[
         Lists,
         "2.2.0",
         "Moves the last element of a list to the head of another, or waits for one.",
-        answers!(|context, arguments| {
-            let deadline_ms = deadline(context, arguments[3])?;
-            move_or_wait(context, arguments, [Side::Right, Side::Left], deadline_ms)
-        }),
+        answers!(brpoplpush),
     )
     .key_flags("RW access delete|RW insert")
     .syntax("source:key destination:key timeout:double")
@@ -89,9 +85,11 @@ const OUT_OF_RANGE: &str = "ERR timeout is out of range";
 pub fn deadline(context: &Context, seconds: &[u8]) -> Result<Option<u64>, Failure> {
     /// 2^63, of which `f64` has no neighbour that would still fit.
     const TOO_LONG_MS: f64 = 9_223_372_036_854_775_808.0;
-    Extended::parse(seconds).ok_or(NOT_FLOAT)?;
-    let text = std::str::from_utf8(seconds).map_err(|_| NOT_FLOAT)?;
-    let timeout_ms = (number(text).ok_or(NOT_FLOAT)? * 1000.0).ceil();
+    let seconds = match parse_i64(seconds) {
+        Some(whole) => whole as f64,
+        None => Extended::parse(seconds).ok_or(NOT_FLOAT)?.to_f64(),
+    };
+    let timeout_ms = (seconds * 1000.0).ceil();
     if timeout_ms >= TOO_LONG_MS {
         return Err(OUT_OF_RANGE.into());
     }
@@ -138,6 +136,11 @@ fn blmove(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let sides = [Side::parse(arguments[3])?, Side::parse(arguments[4])?];
     let deadline_ms = deadline(context, arguments[5])?;
     move_or_wait(context, arguments, sides, deadline_ms)
+}
+
+fn brpoplpush(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    let deadline_ms = deadline(context, arguments[3])?;
+    move_or_wait(context, arguments, [Side::Right, Side::Left], deadline_ms)
 }
 
 fn move_or_wait(

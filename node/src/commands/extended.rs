@@ -57,6 +57,30 @@ impl Extended {
         }
     }
 
+    /// The nearest `f64`, or one beside it; what is too small for one is not zero nevertheless.
+    pub fn to_f64(self) -> f64 {
+        let (negative, magnitude) = match self {
+            Self::Infinite { negative } => (negative, f64::INFINITY),
+            Self::Finite {
+                negative,
+                significand: 0,
+                ..
+            } => (negative, 0.0),
+            Self::Finite {
+                negative,
+                significand,
+                exponent,
+            } => {
+                let scale = 2f64.powi(exponent as i32);
+                (
+                    negative,
+                    (significand as f64 * scale).max(f64::MIN_POSITIVE),
+                )
+            }
+        };
+        if negative { -magnitude } else { magnitude }
+    }
+
     /// The sum; `None` when it is no finite number.
     pub fn plus(self, other: Self) -> Option<Self> {
         let Self::Finite { exponent: left, .. } = self else {

@@ -21,9 +21,7 @@ pub const COMMANDS: &[Command] = &[
         answers!(lmove),
     )
     .key_flags("RW access delete|RW insert")
-    .syntax(
-        "source:key destination:key (wherefrom=LEFT|RIGHT) (whereto=LEFT|RIGHT)",
-    )
+    .syntax("source:key destination:key (wherefrom=LEFT|RIGHT) (whereto=LEFT|RIGHT)")
     .flags(WRITE | DENY_OOM)
     .key_range(1, 2, 1),
     command(
@@ -32,10 +30,7 @@ pub const COMMANDS: &[Command] = &[
         Lists,
         "1.2.0",
         "Moves the last element of a list to the head of another.",
-        answers!(|context, arguments| {
-            let (from, to) = (context.hashed(arguments[1]), context.hashed(arguments[2]));
-            move_one(context, &from, &to, Side::Right, Side::Left)
-        }),
+        answers!(rpoplpush),
     )
     .key_flags("RW access delete|RW insert")
     .syntax("source:key destination:key")
@@ -60,6 +55,11 @@ fn lmove(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let (wherefrom, whereto) = (Side::parse(arguments[3])?, Side::parse(arguments[4])?);
     let (from, to) = (context.hashed(arguments[1]), context.hashed(arguments[2]));
     move_one(context, &from, &to, wherefrom, whereto)
+}
+
+fn rpoplpush(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    let (from, to) = (context.hashed(arguments[1]), context.hashed(arguments[2]));
+    move_one(context, &from, &to, Side::Right, Side::Left)
 }
 
 /// Moves an element and replies with it; null when there is none.
@@ -103,7 +103,9 @@ pub fn move_one(
     });
     discard(context, rest.flatten());
     context.engine.touch(to.bytes);
-    context.engine.notify(class::LIST, whereto.push_event(), to.bytes);
+    context
+        .engine
+        .notify(class::LIST, whereto.push_event(), to.bytes);
     let effect = [
         b"LMOVE",
         from.bytes,

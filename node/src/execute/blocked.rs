@@ -8,7 +8,10 @@
 use super::session::SessionId;
 use super::view::Refusal;
 use super::{Context, Engine, Outcome};
-use crate::commands::Command;
+use crate::commands::{Command, Group};
+use crate::keyspace::entry::Entry;
+use crate::values::list::List;
+use crate::values::sorted::SortedSet;
 use protocol::resp::{Protocol, ReplyWriter};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -162,6 +165,23 @@ impl Engine {
         }
     }
 
+    /// Whether a key holds what the request waits for. Another type is no error for a client that
+    /// waits; a stream's reader is told when its stream has gone.
+    fn may_be_served(&self, waiting: &Waiting) -> bool {
+        let holds = |is_wanted: fn(&Entry) -> bool| {
+            let mut keys = waiting.keys.iter();
+            keys.any(|key| {
+                let entry = self.keyspace.find(&self.keyspace.hashed(key));
+                entry.is_some_and(is_wanted)
+            })
+        };
+        match waiting.command.group {
+            Group::List => holds(|entry| entry.collection::<List>().is_some()),
+            Group::SortedSet => holds(|entry| entry.collection::<SortedSet>().is_some()),
+            _ => true,
+        }
+    }
+
     /// Executes every request that waits again: roles or owners of slots have changed.
     pub fn retry_blocked(&mut self, now_ms: u64) {
         self.blocked.touch_all();
@@ -180,6 +200,7 @@ impl Engine {
         let mut out = Vec::new();
         let reply = ReplyWriter::new(&mut out, session.protocol);
         let outcome = match self.check(&session, waiting.command, &arguments, now_ms) {
+            Ok(()) if !self.may_be_served(&waiting) => Outcome::Frozen,
             Ok(()) => self.run(waiting.command, &mut session, &arguments, now_ms, reply),
             Err(Refusal::Frozen) => Outcome::Frozen,
             // The client is to look for the new primary.

@@ -10,6 +10,8 @@ use protocol::status::Role;
 pub struct Bench {
     engine: Engine,
     session: SessionId,
+    /// Further sessions, the first of which is number 2.
+    others: Vec<SessionId>,
     now_ms: u64,
     log: Vec<u8>,
 }
@@ -18,14 +20,11 @@ impl Bench {
     pub fn new() -> Self {
         let mut engine = Engine::new(42, Config::default());
         engine.view.role = Role::Standalone;
-        let session = engine.sessions.open(|id| {
-            let mut session = Session::new(id, "127.0.0.1:1".to_owned(), String::new(), 0);
-            session.authenticated = true;
-            session
-        });
+        let session = open(&mut engine);
         Self {
             engine,
             session,
+            others: Vec::new(),
             now_ms: 1_000_000,
             log: Vec::new(),
         }
@@ -35,21 +34,72 @@ impl Bench {
         self.run_as(self.session, request)
     }
 
+    /// Gives the reply, or `blocked` and for how many milliseconds.
     fn run_as(&mut self, session: SessionId, request: &str) -> String {
         let words: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
         let mut out = Vec::new();
         let outcome = self.engine.execute(session, &words, self.now_ms, &mut out);
-        assert!(
-            matches!(outcome, Outcome::Replied | Outcome::Close),
-            "{request}: {outcome:?}"
-        );
         self.log.extend_from_slice(self.engine.effects.bytes());
         self.engine.effects.clear();
-        String::from_utf8(out)
-            .unwrap()
-            .replace("\r\n", " ")
-            .trim()
-            .to_owned()
+        match outcome {
+            Outcome::Replied | Outcome::Close => text(out),
+            Outcome::Block { deadline_ms: None } => "blocked".to_owned(),
+            Outcome::Block {
+                deadline_ms: Some(at),
+            } => format!("blocked for {}", at - self.now_ms),
+            other => panic!("{request}: {other:?}"),
+        }
+    }
+
+    /// The session of that number; opened when it is first asked for.
+    fn client(&mut self, number: usize) -> SessionId {
+        if number == 1 {
+            return self.session;
+        }
+        while self.others.len() + 1 < number {
+            self.others.push(open(&mut self.engine));
+        }
+        self.others[number - 2]
+    }
+
+    /// What a session has been sent since it was last asked.
+    fn received(&mut self, number: usize) -> String {
+        let id = self.client(number);
+        let session = self.engine.sessions.get_mut(id).unwrap();
+        text(std::mem::take(&mut session.outbox))
+    }
+
+    /// Like [`check`](Self::check) with several clients: `2: request` is the second one's, `2< text`
+    /// what it has been sent meanwhile, `2 is late` that its time is up.
+    pub fn check_clients(mut self, script: &str) {
+        let (mut client, mut request) = (self.session, "");
+        for line in script
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+        {
+            let numbered = line
+                .split_at_checked(1)
+                .and_then(|(number, rest)| Some((number.parse().ok()?, rest)));
+            match (numbered, line.strip_prefix('>')) {
+                (_, Some(expect)) => {
+                    assert_eq!(self.run_as(client, request), expect.trim(), "{request}");
+                }
+                (Some((number, rest)), _) if rest.starts_with('<') => {
+                    assert_eq!(self.received(number), rest[1..].trim(), "sent to {number}");
+                }
+                (Some((number, " is late")), _) => {
+                    let id = self.client(number);
+                    assert!(self.engine.time_out(id), "{number} does not wait");
+                }
+                (Some((number, rest)), _) => {
+                    client = self.client(number);
+                    request = rest[1..].trim();
+                }
+                (None, None) => (client, request) = (self.session, line),
+            }
+        }
+        self.check_replay();
     }
 
     /// Runs a request of any bytes and gives the bytes of its reply.
@@ -76,6 +126,11 @@ impl Bench {
                 Some(expect) => assert_eq!(self.run(request), expect, "{request}"),
             }
         }
+        self.check_replay();
+    }
+
+    /// The effects make the same dataset elsewhere.
+    fn check_replay(&self) {
         let mut replica = Engine::new(1, Config::default());
         replica.replay(&self.log).unwrap();
         assert_eq!(
@@ -137,6 +192,20 @@ impl Party {
 fn one_line(bytes: &[u8]) -> String {
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     text.split_whitespace().collect::<Vec<&str>>().join(" ")
+}
+
+fn open(engine: &mut Engine) -> SessionId {
+    engine.sessions.open(|id| {
+        let mut session = Session::new(id, "127.0.0.1:1".to_owned(), String::new(), 0);
+        session.authenticated = true;
+        session
+    })
+}
+
+/// A reply on one line.
+fn text(reply: Vec<u8>) -> String {
+    let text = String::from_utf8(reply).unwrap();
+    text.replace("\r\n", " ").trim().to_owned()
 }
 
 #[test]
@@ -326,11 +395,7 @@ fn transactions_run_whole_or_not_at_all() {
 #[test]
 fn another_client_spoils_a_watched_key() {
     let mut bench = Bench::new();
-    let other = bench.engine.sessions.open(|id| {
-        let mut session = Session::new(id, "127.0.0.1:2".to_owned(), String::new(), 0);
-        session.authenticated = true;
-        session
-    });
+    let other = bench.client(2);
     bench.run("WATCH a");
     bench.run_as(other, "SET a 1");
     bench.run("MULTI");

@@ -103,9 +103,7 @@ impl List {
         let rest = parts
             .into_iter()
             .flat_map(move |p| p.chunks(rest.clone()).rev());
-        first
-            .rev()
-            .chain(rest.flat_map(|chunk| chunk.iter().rev()))
+        first.rev().chain(rest.flat_map(|chunk| chunk.iter().rev()))
     }
 
     pub fn push_back(&mut self, element: &[u8]) {

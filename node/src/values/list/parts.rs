@@ -348,7 +348,12 @@ fn begun(element: &[u8]) -> Chunk {
 pub fn equal_in(chunk: &Chunk, element: &[u8], backward: bool, max: usize) -> Vec<usize> {
     let same = |(index, found): (usize, &[u8])| (found == element).then_some(index);
     if !backward {
-        return chunk.iter().enumerate().filter_map(same).take(max).collect();
+        return chunk
+            .iter()
+            .enumerate()
+            .filter_map(same)
+            .take(max)
+            .collect();
     }
     let last = chunk.len().saturating_sub(1);
     let reversed = chunk.iter().rev().enumerate();

@@ -105,7 +105,10 @@ fn apply(list: &mut List, model: &mut VecDeque<Vec<u8>>, step: Step) {
 
 fn check_counts(list: &List, model: &VecDeque<Vec<u8>>) {
     assert_eq!(list.len(), model.len());
-    let listpack: u64 = model.iter().map(|e| u64::from(listpack::entry_bytes(e))).sum();
+    let listpack: u64 = model
+        .iter()
+        .map(|e| u64::from(listpack::entry_bytes(e)))
+        .sum();
     assert_eq!(list.listpack_bytes(), listpack);
     let payload: usize = model.iter().map(Vec::len).sum();
     assert!(list.heap_bytes() >= payload as u64);
