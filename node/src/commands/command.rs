@@ -3,7 +3,7 @@
 use super::Group::Server;
 use super::flag::{self, LOADING, STALE};
 use super::key_spec::keys;
-use super::{Command, CommandTable, command, glob, help, syntax};
+use super::{Command, CommandTable, KeySpec, command, glob, help, syntax};
 use crate::execute::Context;
 use crate::execute::context::SYNTAX;
 use protocol::resp::ReplyWriter;
@@ -138,11 +138,11 @@ fn describe(reply: &mut ReplyWriter, row: &Command) {
     reply.array(10);
     reply.bulk(row.name.as_bytes());
     reply.integer(i64::from(row.arity));
-    let flags: Vec<&str> = flag::NAMES
-        .iter()
-        .filter(|(flag, _)| row.has(*flag))
-        .map(|(_, name)| *name)
-        .collect();
+    let held = flag::NAMES.iter().filter(|(flag, _)| row.has(*flag));
+    let mut flags: Vec<&str> = held.map(|(_, name)| *name).collect();
+    if row.key_specs.iter().any(KeySpec::is_movable) {
+        flags.push("movablekeys");
+    }
     reply.set(flags.len());
     for name in &flags {
         reply.simple(name);

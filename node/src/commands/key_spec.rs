@@ -127,6 +127,14 @@ impl KeySpec {
         );
     }
 
+    /// Whether the positions of the keys depend on the arguments.
+    pub fn is_movable(&self) -> bool {
+        !matches!(
+            (&self.begin, &self.find),
+            (Begin::Index(_), Find::Range { .. })
+        )
+    }
+
     /// The index to begin at.
     fn begin(&self, arguments: &[&[u8]]) -> Option<i32> {
         match self.begin {

@@ -9,9 +9,7 @@ use super::session::SessionId;
 use super::view::Refusal;
 use super::{Context, Engine, Outcome};
 use crate::commands::{Command, Group};
-use crate::keyspace::entry::Entry;
-use crate::values::list::List;
-use crate::values::sorted::SortedSet;
+use crate::keyspace::entry::{EntryRef, ValueRef};
 use protocol::resp::{Protocol, ReplyWriter};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -168,16 +166,13 @@ impl Engine {
     /// Whether a key holds what the request waits for. Another type is no error for a client that
     /// waits; a stream's reader is told when its stream has gone.
     fn may_be_served(&self, waiting: &Waiting) -> bool {
-        let holds = |is_wanted: fn(&Entry) -> bool| {
-            let mut keys = waiting.keys.iter();
-            keys.any(|key| {
-                let entry = self.keyspace.find(&self.keyspace.hashed(key));
-                entry.is_some_and(is_wanted)
-            })
-        };
+        let mut values = waiting.keys.iter().filter_map(|key| {
+            let entry = self.keyspace.find(&self.keyspace.hashed(key));
+            entry.map(EntryRef::value)
+        });
         match waiting.command.group {
-            Group::List => holds(|entry| entry.collection::<List>().is_some()),
-            Group::SortedSet => holds(|entry| entry.collection::<SortedSet>().is_some()),
+            Group::List => values.any(|value| matches!(value, ValueRef::List(_))),
+            Group::SortedSet => values.any(|value| matches!(value, ValueRef::Sorted(_))),
             _ => true,
         }
     }

@@ -70,6 +70,22 @@ pub const ROWS: &[(&str, &str)] = &[
     ("lolwut", "reads no key"),
     ("command|getkeys", "arity -3 since Redis 7.2"),
     ("client|setinfo", "new in Redis 7.2"),
+    (
+        "blpop",
+        "scripts may run it, without waiting, since Redis 7.2",
+    ),
+    (
+        "brpop",
+        "scripts may run it, without waiting, since Redis 7.2",
+    ),
+    (
+        "blmove",
+        "scripts may run it, without waiting, since Redis 7.2",
+    ),
+    (
+        "brpoplpush",
+        "scripts may run it, without waiting, since Redis 7.2",
+    ),
     ("waitaof", "new in Redis 7.2"),
     ("cluster|myshardid", "new in Redis 7.2"),
 ];

@@ -123,9 +123,6 @@ pub struct Entry {
     block: NonNull<Header>,
 }
 
-// SAFETY: an entry owns its block as a `Box` does; what it holds can be sent if values can.
-unsafe impl Send for Entry where Value: Send {}
-
 /// A block that somebody else owns.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {

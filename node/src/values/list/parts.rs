@@ -54,7 +54,7 @@ impl Part {
 /// No part is empty.
 #[derive(Debug, Clone, Default)]
 pub struct Parts {
-    parts: VecDeque<Part>,
+    directory: VecDeque<Part>,
     count: usize,
     listpack_bytes: u64,
     heap_bytes: u64,
@@ -77,29 +77,30 @@ impl Parts {
     }
 
     pub fn heap_bytes(&self) -> u64 {
-        let directory = self.parts.capacity() * size_of::<Part>() + size_of::<Self>();
+        let directory = self.directory.capacity() * size_of::<Part>() + size_of::<Self>();
         directory as u64 + self.heap_bytes
     }
 
     /// The chunk at a place in the directory.
     pub fn chunk(&self, place: usize) -> Option<&Chunk> {
-        self.parts.get(place).map(|part| &*part.chunk)
+        self.directory.get(place).map(|part| &*part.chunk)
     }
 
     /// The chunks in these places.
     pub fn chunks(&self, places: Range<usize>) -> impl DoubleEndedIterator<Item = &Chunk> {
-        self.parts.range(places).map(|part| &*part.chunk)
+        self.directory.range(places).map(|part| &*part.chunk)
     }
 
     /// How many chunks there are.
     pub fn places(&self) -> usize {
-        self.parts.len()
+        self.directory.len()
     }
 
     /// The only chunk, if it is one that a small list can have.
     pub fn take_single(&mut self) -> Option<Chunk> {
-        let single = self.parts.len() == 1 && self.parts[0].chunk.live_bytes() <= JOINED_BYTES_MAX;
-        let part = single.then(|| self.parts.pop_front())??;
+        let single =
+            self.directory.len() == 1 && self.directory[0].chunk.live_bytes() <= JOINED_BYTES_MAX;
+        let part = single.then(|| self.directory.pop_front())??;
         Some(Rc::unwrap_or_clone(part.chunk))
     }
 
@@ -107,12 +108,12 @@ impl Parts {
     /// elements stands for the end of the last chunk.
     pub fn locate(&self, index: usize) -> (usize, usize) {
         if index >= self.count {
-            let last = self.parts.len().saturating_sub(1);
-            return (last, self.parts.back().map_or(0, Part::len));
+            let last = self.directory.len().saturating_sub(1);
+            return (last, self.directory.back().map_or(0, Part::len));
         }
         if index < self.count / 2 {
             let mut before = 0;
-            for (place, part) in self.parts.iter().enumerate() {
+            for (place, part) in self.directory.iter().enumerate() {
                 if index < before + part.len() {
                     return (place, index - before);
                 }
@@ -120,7 +121,7 @@ impl Parts {
             }
         }
         let mut before = self.count;
-        for (place, part) in self.parts.iter().enumerate().rev() {
+        for (place, part) in self.directory.iter().enumerate().rev() {
             before -= part.len();
             if index >= before {
                 return (place, index - before);
@@ -160,7 +161,7 @@ impl Parts {
             return self.push_front(element);
         }
         let after = if inner == 0 { place } else { place + 1 };
-        if inner > 0 && inner < self.parts[place].len() {
+        if inner > 0 && inner < self.directory[place].len() {
             let mut tail = Chunk::default();
             self.change(place, |chunk| tail = chunk.split_off(inner));
             self.trim(place);
@@ -180,7 +181,7 @@ impl Parts {
     /// Puts an element in the place of the one of that number.
     pub fn set(&mut self, index: usize, element: &[u8]) {
         let (place, inner) = self.locate(index);
-        let chunk = &self.parts[place].chunk;
+        let chunk = &self.directory[place].chunk;
         let old = chunk.get(inner).map_or(0, |old| packed_bytes(old.len()));
         let bytes = chunk.live_bytes() - old + packed_bytes(element.len());
         if bytes <= CHUNK_BYTES_MAX || chunk.len() == 1 {
@@ -199,20 +200,20 @@ impl Parts {
         }
         let (mut place, inner) = self.locate(index);
         if inner > 0 {
-            let here = left.min(self.parts[place].len() - inner);
+            let here = left.min(self.directory[place].len() - inner);
             self.change(place, |chunk| chunk.remove(inner, here));
             left -= here;
             place += 1;
         }
         let mut end = place;
-        while end < self.parts.len() && self.parts[end].len() <= left {
-            left -= self.parts[end].len();
+        while end < self.directory.len() && self.directory[end].len() <= left {
+            left -= self.directory[end].len();
             end += 1;
         }
         if end > place {
-            removed.parts = self.parts.drain(place..end).collect();
-            for at in 0..removed.parts.len() {
-                let sizes = removed.parts[at].sizes;
+            removed.directory = self.directory.drain(place..end).collect();
+            for at in 0..removed.directory.len() {
+                let sizes = removed.directory[at].sizes;
                 self.count_out(sizes);
                 removed.count_in(sizes);
             }
@@ -229,13 +230,18 @@ impl Parts {
     /// Gives how many.
     pub fn remove_equal(&mut self, element: &[u8], backward: bool, max: usize) -> usize {
         let mut removed = 0;
-        for step in 0..self.parts.len() {
+        for step in 0..self.directory.len() {
             let place = if backward {
-                self.parts.len() - 1 - step
+                self.directory.len() - 1 - step
             } else {
                 step
             };
-            let doomed = equal_in(&self.parts[place].chunk, element, backward, max - removed);
+            let doomed = equal_in(
+                &self.directory[place].chunk,
+                element,
+                backward,
+                max - removed,
+            );
             if !doomed.is_empty() {
                 removed += doomed.len();
                 self.change(place, |chunk| retain_others(chunk, doomed));
@@ -252,19 +258,19 @@ impl Parts {
 
     /// Frees some chunks; `true` while some are left.
     pub fn drop_some(&mut self) -> bool {
-        let left = self.parts.len().saturating_sub(DROPPED_AT_ONCE);
-        self.parts.truncate(left);
+        let left = self.directory.len().saturating_sub(DROPPED_AT_ONCE);
+        self.directory.truncate(left);
         left > 0
     }
 
     fn drop_empty(&mut self) {
-        let empty = self.parts.iter().filter(|part| part.len() == 0);
+        let empty = self.directory.iter().filter(|part| part.len() == 0);
         for sizes in empty.map(|part| part.sizes).collect::<Vec<_>>() {
             self.count_out(sizes);
         }
-        self.parts.retain(|part| part.len() > 0);
+        self.directory.retain(|part| part.len() > 0);
         let mut place = 0;
-        while place + 1 < self.parts.len() {
+        while place + 1 < self.directory.len() {
             if !self.join(place) {
                 place += 1;
             }
@@ -273,7 +279,7 @@ impl Parts {
 
     /// Joins a chunk with the one after it if both are small.
     fn join(&mut self, place: usize) -> bool {
-        let chunk = |at: usize| self.parts.get(at).map(|part| &part.chunk);
+        let chunk = |at: usize| self.directory.get(at).map(|part| &part.chunk);
         let (Some(left), Some(right)) = (chunk(place), chunk(place.wrapping_add(1))) else {
             return false;
         };
@@ -282,7 +288,7 @@ impl Parts {
         {
             return false;
         }
-        let Some(right) = self.parts.remove(place + 1) else {
+        let Some(right) = self.directory.remove(place + 1) else {
             return false;
         };
         self.count_out(right.sizes);
@@ -291,21 +297,21 @@ impl Parts {
     }
 
     fn has_room(&self, place: usize, element: &[u8]) -> bool {
-        let chunk = self.parts.get(place).map(|part| &part.chunk);
+        let chunk = self.directory.get(place).map(|part| &part.chunk);
         chunk.is_some_and(|chunk| chunk.has_room_for(element.len()))
     }
 
     /// Gives back what room a chunk will not need; one that is shared stays as it is.
     fn trim(&mut self, place: usize) {
         let alone = |part: &Part| Rc::strong_count(&part.chunk) == 1;
-        if self.parts.get(place).is_some_and(alone) {
+        if self.directory.get(place).is_some_and(alone) {
             self.change(place, Chunk::trim_room);
         }
     }
 
     /// Changes a chunk, a copy of it if it is shared.
     fn change(&mut self, place: usize, change: impl FnOnce(&mut Chunk)) {
-        let part = &mut self.parts[place];
+        let part = &mut self.directory[place];
         let old = part.sizes;
         let chunk = Rc::make_mut(&mut part.chunk);
         change(chunk);
@@ -318,7 +324,7 @@ impl Parts {
     fn put(&mut self, place: usize, chunk: Chunk) {
         let part = Part::new(chunk);
         self.count_in(part.sizes);
-        self.parts.insert(place, part);
+        self.directory.insert(place, part);
     }
 
     fn count_in(&mut self, sizes: Sizes) {

@@ -8,7 +8,7 @@ fn model_of(list: &List) -> Vec<Vec<u8>> {
     list.iter().map(<[u8]>::to_vec).collect()
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     PushBack(usize, u8),
     PushFront(usize, u8),
