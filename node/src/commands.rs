@@ -16,6 +16,10 @@ mod connection;
 mod expire;
 mod extended;
 pub mod glob;
+mod hash_expiry;
+mod hash_fields;
+mod hash_picks;
+mod hashes;
 mod hyperloglog;
 mod info;
 mod key_spec;
@@ -27,9 +31,12 @@ mod lists;
 mod numbers;
 mod object;
 mod pubsub;
+mod picks;
 mod scan;
 mod server;
 mod set;
+mod set_algebra;
+mod sets;
 mod strings;
 mod syntax;
 mod transactions;
@@ -394,6 +401,12 @@ const FAMILIES: &[&[Command]] = &[
     object::COMMANDS,
     scan::COMMANDS,
     expire::COMMANDS,
+    hashes::COMMANDS,
+    hash_picks::COMMANDS,
+    hash_expiry::COMMANDS,
+    hash_fields::COMMANDS,
+    sets::COMMANDS,
+    set_algebra::COMMANDS,
     transactions::COMMANDS,
     server::COMMANDS,
     wait::COMMANDS,

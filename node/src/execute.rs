@@ -13,6 +13,9 @@ pub mod config;
 mod conformance_tests;
 pub mod context;
 pub mod effects;
+mod fields;
+#[cfg(test)]
+mod hash_tests;
 #[cfg(test)]
 mod list_tests;
 pub mod notify;
@@ -23,6 +26,8 @@ mod pubsub_tests;
 pub mod rates;
 mod replay;
 pub mod session;
+#[cfg(test)]
+mod set_tests;
 pub mod stats;
 #[cfg(test)]
 mod tests;
@@ -489,7 +494,8 @@ impl Engine {
     /// Removes keys that have expired, going round the slots from `slot`; about `keys_max` of them.
     /// Gives the slot to go on at. Only a primary expires: replicas are told by the log.
     pub fn expire_some(&mut self, slot: u16, now_ms: u64, keys_max: usize) -> u16 {
-        if !self.view.may_expire() || self.keyspace.volatile_len() == 0 {
+        let expires = self.keyspace.volatile_len() > 0 || self.keyspace.fields_may_expire();
+        if !self.view.may_expire() || !expires {
             return slot;
         }
         let mut budget = keys_max;
@@ -499,16 +505,34 @@ impl Engine {
                 continue;
             }
             let expired = self.keyspace.expired_keys(slot, now_ms, budget);
-            self.stats.expired_keys += expired.len() as u64;
+            let mut dropped = 0;
             for key in &expired {
-                self.delete(key);
+                dropped += self.expire(key, now_ms, budget.saturating_sub(dropped));
             }
-            budget = budget.saturating_sub(expired.len().max(1));
+            budget = budget.saturating_sub(dropped.max(1));
             if budget == 0 {
                 return slot;
             }
         }
         slot
+    }
+
+    /// Removes a key that has expired, or about `fields_max` expired fields of a hash; gives how
+    /// many of either.
+    fn expire(&mut self, key: &[u8], now_ms: u64, fields_max: usize) -> usize {
+        let hashed = self.keyspace.hashed(key);
+        let entry = self.keyspace.find(&hashed);
+        if entry.is_some_and(|entry| entry.is_expired(now_ms)) {
+            self.stats.expired_keys += 1;
+            self.delete(key);
+            return 1;
+        }
+        if fields_max > 0 {
+            return self.drop_expired_fields(&hashed, now_ms, fields_max);
+        }
+        // It was taken for done: an update puts it back among those to look at.
+        self.keyspace.update(&hashed, |_| ());
+        0
     }
 
     /// Says that a key changed: transactions that watch it will fail, clients that wait for it are

@@ -64,6 +64,8 @@ pub struct Keyspace {
     hasher: RandomState,
     keys: u64,
     volatile: u64,
+    /// Fields of some hashes may have an expiry.
+    fields_may_expire: bool,
     bytes: u64,
     walks: Vec<Walk>,
     next_walk: u64,
@@ -82,6 +84,7 @@ impl Keyspace {
             hasher: RandomState::with_seeds(seed, !seed, seed.rotate_left(17), seed ^ 0x9e37_79b9),
             keys: 0,
             volatile: 0,
+            fields_may_expire: false,
             bytes: 0,
             walks: Vec::new(),
             next_walk: 1,
@@ -181,6 +184,7 @@ impl Keyspace {
         self.group_keys[usize::from(key.slot) / GROUP_SLOTS] += 1;
         self.bytes += view.size_bytes();
         self.volatile += u64::from(view.expires_at_ms().is_some());
+        self.fields_may_expire |= view.has_expiring_fields();
         let hasher = &self.hasher;
         self.tables[usize::from(key.slot)].insert(key.hash, entry, |bytes| hasher.hash_one(bytes));
     }
@@ -229,6 +233,7 @@ impl Keyspace {
         self.bytes = (self.bytes + outcome.bytes_after) - outcome.bytes_before;
         self.volatile = (self.volatile + u64::from(outcome.volatile_after))
             - u64::from(outcome.volatile_before);
+        self.fields_may_expire |= outcome.fields_expire;
         Some(outcome.result)
     }
 
@@ -240,6 +245,7 @@ impl Keyspace {
         self.group_keys[usize::from(key.slot) / GROUP_SLOTS] -= 1;
         self.bytes -= entry.as_ref().size_bytes();
         self.volatile -= u64::from(entry.as_ref().expires_at_ms().is_some());
+        self.fields_may_expire &= self.keys > 0;
         Some(entry)
     }
 
@@ -330,7 +336,12 @@ impl Keyspace {
         None
     }
 
-    /// Keys of a slot that may have expired by `now_ms`, at most about `keys_max`. A slot is looked
+    /// Whether fields of some hashes may have an expiry: `false` spares the look at each.
+    pub fn fields_may_expire(&self) -> bool {
+        self.fields_may_expire
+    }
+
+    /// Keys of a slot that may have expired, or hold fields that have, by `now_ms`, at most about `keys_max`. A slot is looked
     /// at only when its earliest expiry has come.
     pub fn expired_keys(&mut self, slot: u16, now_ms: u64, keys_max: usize) -> Vec<Box<[u8]>> {
         self.tables[usize::from(slot)].expired_keys(now_ms, keys_max)

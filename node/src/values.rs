@@ -7,10 +7,12 @@
 
 pub mod hash;
 pub mod hyperloglog;
+pub mod lengths;
 pub mod list;
 pub mod set;
 pub mod sorted;
 pub mod stream;
+pub mod table;
 
 use crate::keyspace::entry::Value;
 

@@ -7,6 +7,7 @@ use super::{Command, command};
 use crate::execute::Context;
 use crate::execute::context::{Failure, SYNTAX, integer};
 use crate::keyspace::Place;
+use protocol::resp::ReplyWriter;
 
 pub const COMMANDS: &[Command] = &[
     command(
@@ -51,42 +52,80 @@ impl Place {
     }
 }
 
-struct Filter<'a> {
-    pattern: Option<&'a [u8]>,
-    count: u64,
-    kind: Option<Vec<u8>>,
+/// What is iterated over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scanned {
+    Keys,
+    Fields,
+    Members,
 }
 
-fn parse<'a>(words: &[&'a [u8]]) -> Result<Filter<'a>, Failure> {
-    let mut filter = Filter {
-        pattern: None,
-        count: 10,
-        kind: None,
-    };
-    for pair in words.chunks(2) {
-        let [word, value] = pair else {
-            return Err(SYNTAX.into());
+/// The options of the SCAN family.
+pub struct Options<'a> {
+    pattern: Option<&'a [u8]>,
+    pub count: u64,
+    kind: Option<Vec<u8>>,
+    /// Whether values are given with their fields.
+    pub values: bool,
+}
+
+impl<'a> Options<'a> {
+    pub fn parse(words: &[&'a [u8]], scanned: Scanned) -> Result<Self, Failure> {
+        let mut options = Options {
+            pattern: None,
+            count: 10,
+            kind: None,
+            values: true,
         };
-        match word.to_ascii_uppercase().as_slice() {
-            // As in Redis, `*` is for all keys, where other patterns do not match the empty one.
-            b"MATCH" => filter.pattern = Some(*value).filter(|value| *value != b"*"),
-            b"COUNT" => {
-                let count = u64::try_from(integer(value)?).unwrap_or(0);
-                filter.count = if count == 0 {
-                    return Err(SYNTAX.into());
-                } else {
-                    count
-                };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let word = word.to_ascii_uppercase();
+            if word == b"NOVALUES" {
+                if scanned != Scanned::Fields {
+                    return Err("ERR NOVALUES option can only be used in HSCAN".into());
+                }
+                options.values = false;
+                continue;
             }
-            b"TYPE" => filter.kind = Some(value.to_ascii_lowercase()),
-            _ => return Err(SYNTAX.into()),
+            let value = *words.next().ok_or(SYNTAX)?;
+            match word.as_slice() {
+                // As in Redis, `*` is for all, where other patterns do not match the empty key.
+                b"MATCH" => options.pattern = Some(value).filter(|value| *value != b"*"),
+                b"COUNT" => {
+                    let count = u64::try_from(integer(value)?).unwrap_or(0);
+                    options.count = if count == 0 {
+                        return Err(SYNTAX.into());
+                    } else {
+                        count
+                    };
+                }
+                b"TYPE" if scanned == Scanned::Keys => {
+                    options.kind = Some(value.to_ascii_lowercase());
+                }
+                _ => return Err(SYNTAX.into()),
+            }
         }
+        Ok(options)
     }
-    Ok(filter)
+
+    /// Whether a name matches the pattern.
+    pub fn fits(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| matches(pattern, name))
+    }
+}
+
+/// The reply of the SCAN family.
+pub fn reply_items(reply: &mut ReplyWriter, cursor: u64, items: &[Vec<u8>]) {
+    reply.array(2);
+    reply.bulk(cursor.to_string().as_bytes());
+    reply.array(items.len());
+    for item in items {
+        reply.bulk(item);
+    }
 }
 
 /// A cursor as C's `strtoul` reads it: with a sign, up to a NUL; nothing is 0.
-fn parse_cursor(text: &[u8]) -> Option<u64> {
+pub fn parse_cursor(text: &[u8]) -> Option<u64> {
     let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
     let (negative, digits) = match text {
         [] => return Some(0),
@@ -111,18 +150,16 @@ const VISITS_PER_COUNT: u64 = 10;
 
 fn scan(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let cursor = parse_cursor(arguments[1]).ok_or("ERR invalid cursor")?;
-    let filter = parse(&arguments[2..])?;
+    let options = Options::parse(&arguments[2..], Scanned::Keys)?;
     let mut place = Some(Place::from_cursor(cursor));
     let mut found: Vec<Vec<u8>> = Vec::new();
     let mut seen = 0;
     let mut visits = 0;
-    while let Some(at) = place.filter(|_| seen < filter.count) {
+    while let Some(at) = place.filter(|_| seen < options.count) {
         place = context.engine.keyspace.visit(at, |entry| {
             seen += 1;
-            let fits = filter
-                .pattern
-                .is_none_or(|pattern| matches(pattern, entry.key()))
-                && filter
+            let fits = options.fits(entry.key())
+                && options
                     .kind
                     .as_ref()
                     .is_none_or(|kind| kind == entry.value().type_name().as_bytes());
@@ -131,17 +168,12 @@ fn scan(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
             }
         });
         visits += 1;
-        if visits >= filter.count.saturating_mul(VISITS_PER_COUNT) {
+        if visits >= options.count.saturating_mul(VISITS_PER_COUNT) {
             break;
         }
     }
-    context.reply.array(2);
     let next = place.map_or(0, Place::to_cursor);
-    context.reply.bulk(next.to_string().as_bytes());
-    context.reply.array(found.len());
-    for key in &found {
-        context.reply.bulk(key);
-    }
+    reply_items(&mut context.reply, next, &found);
     Ok(())
 }
 

@@ -19,6 +19,8 @@ pub struct Stats {
     pub commands_processed: u64,
     pub used_bytes_peak: u64,
     pub expired_keys: u64,
+    /// Fields of hashes.
+    pub expired_fields: u64,
     pub evicted_keys: u64,
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,

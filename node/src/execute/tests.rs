@@ -110,6 +110,35 @@ impl Bench {
         out
     }
 
+    /// How many effects a request has.
+    pub fn effects_of(&mut self, request: &str) -> usize {
+        let words: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
+        self.engine
+            .execute(self.session, &words, self.now_ms, &mut Vec::new());
+        let count = self.engine.effects.len();
+        self.log.extend_from_slice(self.engine.effects.bytes());
+        self.engine.effects.clear();
+        count
+    }
+
+    pub fn pass_ms(&mut self, milliseconds: u64) {
+        self.now_ms += milliseconds;
+    }
+
+    /// Removes all that has expired, a few keys at a time.
+    pub fn expire_all(&mut self, keys_max: usize) {
+        let mut slot = 0;
+        for _ in 0..1_000 {
+            slot = self.engine.expire_some(slot, self.now_ms, keys_max);
+        }
+        self.log.extend_from_slice(self.engine.effects.bytes());
+        self.engine.effects.clear();
+    }
+
+    pub fn become_replica(&mut self) {
+        self.engine.view.role = Role::Replica;
+    }
+
     /// Runs a script: requests and, after `>`, what is answered. Then replays the effects.
     pub fn check(mut self, script: &str) {
         let mut request = "";

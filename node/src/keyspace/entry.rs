@@ -270,6 +270,20 @@ impl<'a> EntryRef<'a> {
         }
     }
 
+    /// Neither the key nor a field of it expires before this time.
+    pub fn earliest_expiry_ms(self) -> u64 {
+        let of_key = self.expires_at_ms().unwrap_or(u64::MAX);
+        match self.held() {
+            Held::Value(Value::Hash(hash)) => of_key.min(hash.earliest_expiry_ms()),
+            _ => of_key,
+        }
+    }
+
+    /// Whether fields of the value expire.
+    pub fn has_expiring_fields(self) -> bool {
+        matches!(self.held(), Held::Value(Value::Hash(hash)) if hash.has_expiries())
+    }
+
     pub fn is_expired(self, now_ms: u64) -> bool {
         self.expires_at_ms().is_some_and(|at| at <= now_ms)
     }

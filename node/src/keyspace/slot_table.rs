@@ -48,13 +48,15 @@ pub(super) struct Updated<R> {
     pub bytes_after: u64,
     pub volatile_before: bool,
     pub volatile_after: bool,
+    /// Fields of the entry have an expiry.
+    pub fields_expire: bool,
 }
 
 struct Part {
     entries: EntryTable,
     /// How many bits of the prefix the entries share.
     depth: u8,
-    /// No entry expires before this time.
+    /// No entry, and no field of one, expires before this time.
     earliest_expiry_ms: u64,
 }
 
@@ -99,12 +101,12 @@ impl SlotTable {
     /// Adds an entry whose key is not in the table.
     pub fn insert(&mut self, hash: u64, entry: Entry, hash_of: impl Fn(&[u8]) -> u64) {
         let view = entry.as_ref();
-        let expires_at_ms = view.expires_at_ms();
+        let earliest_expiry_ms = view.earliest_expiry_ms();
         self.keys += 1;
         self.bytes += view.size_bytes();
-        self.volatile += u64::from(expires_at_ms.is_some());
+        self.volatile += u64::from(view.expires_at_ms().is_some());
         let part = self.parts.of_mut(hash);
-        part.note_expiry(expires_at_ms);
+        part.note_expiry(earliest_expiry_ms);
         part.entries.insert(hash, entry);
         if part.entries.len() > PART_ENTRIES_MAX {
             self.parts.split(hash, hash_of);
@@ -123,10 +125,12 @@ impl SlotTable {
         let bytes_before = word.get().size_bytes();
         let volatile_before = word.get().expires_at_ms().is_some();
         let result = word.update(change);
-        let bytes_after = word.get().size_bytes();
-        let expires_at_ms = word.get().expires_at_ms();
-        part.note_expiry(expires_at_ms);
-        let volatile_after = expires_at_ms.is_some();
+        let after = word.get();
+        let bytes_after = after.size_bytes();
+        let volatile_after = after.expires_at_ms().is_some();
+        let fields_expire = after.has_expiring_fields();
+        let earliest_expiry_ms = after.earliest_expiry_ms();
+        part.note_expiry(earliest_expiry_ms);
         self.bytes = self.bytes + bytes_after - bytes_before;
         self.volatile = self.volatile + u64::from(volatile_after) - u64::from(volatile_before);
         Some(Updated {
@@ -135,6 +139,7 @@ impl SlotTable {
             bytes_after,
             volatile_before,
             volatile_after,
+            fields_expire,
         })
     }
 
@@ -170,7 +175,7 @@ impl SlotTable {
         part.entries.pick(random >> 32)
     }
 
-    /// Keys that have expired, at most about `keys_max`; tightens the bound on the earliest expiry.
+    /// Keys that have expired, or of which fields have, at most about `keys_max`; tightens the bound on the earliest expiry.
     pub fn expired_keys(&mut self, now_ms: u64, keys_max: usize) -> Vec<Box<[u8]>> {
         let mut expired = Vec::new();
         for part in self.parts.iter_mut() {
@@ -310,10 +315,8 @@ impl Parts {
 }
 
 impl Part {
-    fn note_expiry(&mut self, expires_at_ms: Option<u64>) {
-        self.earliest_expiry_ms = self
-            .earliest_expiry_ms
-            .min(expires_at_ms.unwrap_or(u64::MAX));
+    fn note_expiry(&mut self, expires_at_ms: u64) {
+        self.earliest_expiry_ms = self.earliest_expiry_ms.min(expires_at_ms);
     }
 
     /// The first prefix after this part, which starts at `start`.
@@ -325,9 +328,10 @@ impl Part {
     fn collect_expired(&mut self, now_ms: u64, expired: &mut Vec<Box<[u8]>>) {
         self.earliest_expiry_ms = u64::MAX;
         for entry in self.entries.iter() {
-            if entry.is_expired(now_ms) {
+            let expires_at_ms = entry.earliest_expiry_ms();
+            if expires_at_ms <= now_ms {
                 expired.push(entry.key().into());
-            } else if let Some(expires_at_ms) = entry.expires_at_ms() {
+            } else {
                 self.earliest_expiry_ms = self.earliest_expiry_ms.min(expires_at_ms);
             }
         }
