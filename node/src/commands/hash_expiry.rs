@@ -213,7 +213,8 @@ fn expire(
     };
     let fields = parse_fields(rest, "ERR Parameter `numFields` should be greater than 0")?;
     if !exists {
-        return reply_all(context, fields.len(), code::NO_FIELD);
+        reply_no_fields(context, fields);
+        return Ok(());
     }
     context.drop_expired_fields(&key, fields.iter().copied());
     let (limits, now_ms) = (limits(context, &key), context.now_ms);
@@ -235,8 +236,7 @@ fn expire(
     });
     // All fields went while expired ones were dropped.
     codes.resize(fields.len(), code::NO_FIELD);
-    context.reply.array(codes.len());
-    codes.iter().for_each(|&code| context.reply.integer(code));
+    reply_codes(context, &codes);
     let of = |wanted| {
         let coded = fields.iter().zip(&codes);
         let wanted = coded.filter(move |(_, code)| **code == wanted);
@@ -272,10 +272,16 @@ pub fn record_expiry(
     }
 }
 
-fn reply_all(context: &mut Context, count: usize, code: i64) -> Result<(), Failure> {
-    context.reply.array(count);
-    (0..count).for_each(|_| context.reply.integer(code));
-    Ok(())
+fn reply_codes(context: &mut Context, codes: &[i64]) {
+    context.reply.array(codes.len());
+    for &code in codes {
+        context.reply.integer(code);
+    }
+}
+
+/// There is no such hash, so none of the fields.
+fn reply_no_fields(context: &mut Context, fields: &[&[u8]]) {
+    reply_codes(context, &vec![code::NO_FIELD; fields.len()]);
 }
 
 fn time_left(
@@ -301,10 +307,10 @@ fn time_left(
             });
         }
     })?;
-    match found {
-        Some(()) => Ok(()),
-        None => reply_all(context, fields.len(), code::NO_FIELD),
+    if found.is_none() {
+        reply_no_fields(context, fields);
     }
+    Ok(())
 }
 
 fn persist(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
@@ -325,8 +331,7 @@ fn persist(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         }));
     });
     codes.resize(fields.len(), code::NO_FIELD);
-    context.reply.array(codes.len());
-    codes.iter().for_each(|&code| context.reply.integer(code));
+    reply_codes(context, &codes);
     if codes.contains(&code::PERSISTED) {
         context.record(&key, class::HASH, "hpersist", arguments);
     }

@@ -269,7 +269,9 @@ fn hmget(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     })?;
     if found.is_none() {
         context.reply.array(fields.len());
-        fields.iter().for_each(|_| context.reply.null());
+        for _ in fields {
+            context.reply.null();
+        }
     }
     Ok(())
 }
@@ -312,14 +314,14 @@ fn hgetall(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
 fn hkeys(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let head = |reply: &mut ReplyWriter, len| reply.array(len);
     all(context, arguments, head, |reply, field, _| {
-        reply.bulk(field)
+        reply.bulk(field);
     })
 }
 
 fn hvals(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let head = |reply: &mut ReplyWriter, len| reply.array(len);
     all(context, arguments, head, |reply, _, value| {
-        reply.bulk(value)
+        reply.bulk(value);
     })
 }
 

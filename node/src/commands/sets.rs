@@ -200,7 +200,9 @@ fn smismember(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure>
     })?;
     if found.is_none() {
         context.reply.array(members.len());
-        members.iter().for_each(|_| context.reply.integer(0));
+        for _ in members {
+            context.reply.integer(0);
+        }
     }
     Ok(())
 }

@@ -219,7 +219,7 @@ impl Set {
             form => form,
         };
         match form {
-            Form::Packed if self.is_flat() && self.len() == 0 => self.make_packed(),
+            Form::Packed if self.is_flat() && self.is_empty() => self.make_packed(),
             Form::Table => self.make_large(form, limits.seed),
             _ => {}
         }
@@ -253,15 +253,14 @@ impl Set {
 
     /// Visits about `count` members from `place` on, which is 0 at first; the place to go on at.
     pub fn visit(&self, place: u32, count: usize, mut visitor: impl FnMut(&[u8])) -> Option<u32> {
-        match &self.0 {
-            Layout::Large(large) => large
-                .members
-                .visit(place, count, |member, _| visitor(member)),
-            _ => {
-                self.iter().for_each(|member| visitor(&member));
-                None
-            }
+        if let Layout::Large(large) = &self.0 {
+            let members = &large.members;
+            return members.visit(place, count, |member, _| visitor(member));
         }
+        for member in self.iter() {
+            visitor(&member);
+        }
+        None
     }
 
     /// A member picked evenly by `random`.

@@ -49,6 +49,9 @@ fn prefix_of(hash: u64) -> u32 {
     (hash >> 25) as u32
 }
 
+/// A member and its payload.
+type Item<'a> = (&'a [u8], &'a [u8]);
+
 const DEPTH_MAX: u8 = 32;
 
 /// Two halves are put together when they have at most so much of what one part may hold.
@@ -174,7 +177,7 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
             return next;
         }
         let prefix = |member: &[u8]| prefix_of(self.hasher.hash_one(member));
-        let mut found: Vec<(u32, (&[u8], &[u8]))> = part
+        let mut found: Vec<(u32, Item)> = part
             .items()
             .map(|item| (prefix(item.0), item))
             .filter(|(prefix, _)| *prefix >= place)
@@ -248,8 +251,9 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
         shelf: usize,
         change: impl FnOnce(&mut Part<PAYLOAD>, &RandomState) -> R,
     ) -> R {
+        // A copy, made when the part is shared, may be smaller.
+        let before = self.shelves[shelf].part.heap_bytes();
         let part = Rc::make_mut(&mut self.shelves[shelf].part);
-        let before = part.heap_bytes();
         let result = change(part, &self.hasher);
         self.part_bytes = self.part_bytes + part.heap_bytes() - before;
         result

@@ -63,28 +63,25 @@ impl Small {
 
     /// There must be room.
     pub fn set(&mut self, field: &[u8], value: &[u8]) -> Insertion {
-        let mut stored = Vec::with_capacity(1 + stored_bytes(field.len() + value.len()) + 8);
-        match self.find(field) {
-            Some(found) => {
-                if self.0[found.value_start..found.value.end] == *value {
-                    return Insertion::Same;
-                }
-                push_string(&mut stored, value);
-                replace(&mut self.0, found.value, &stored);
-                Insertion::Changed
+        let bytes = stored_bytes(field.len()) + stored_bytes(value.len());
+        let mut stored = Vec::with_capacity(1 + bytes);
+        if let Some(found) = self.find(field) {
+            if self.0[found.value_start..found.value.end] == *value {
+                return Insertion::Same;
             }
-            None => {
-                if self.0.is_empty() {
-                    stored.push(0);
-                }
-                push_string(&mut stored, field);
-                push_string(&mut stored, value);
-                let end = self.0.len();
-                replace(&mut self.0, end..end, &stored);
-                self.0[0] += 1;
-                Insertion::Added
-            }
+            push_string(&mut stored, value);
+            replace(&mut self.0, found.value, &stored);
+            return Insertion::Changed;
         }
+        if self.0.is_empty() {
+            stored.push(0);
+        }
+        push_string(&mut stored, field);
+        push_string(&mut stored, value);
+        let end = self.0.len();
+        replace(&mut self.0, end..end, &stored);
+        self.0[0] += 1;
+        Insertion::Added
     }
 
     pub fn remove(&mut self, field: &[u8]) -> bool {
