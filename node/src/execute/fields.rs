@@ -34,7 +34,7 @@ impl Engine {
     fn has_expired_fields(&self, key: &HashedKey, now_ms: u64) -> bool {
         let entry = self.keyspace.find(key).filter(|_| self.view.may_expire());
         entry
-            .and_then(Entry::collection::<Hash>)
+            .and_then(|entry| entry.collection::<Hash>())
             .is_some_and(|hash| hash.may_have_expired(now_ms))
     }
 
