@@ -10,6 +10,7 @@ use super::{Command, answers, command};
 use crate::execute::Context;
 use crate::execute::context::Failure;
 use crate::execute::notify::class;
+use crate::keyspace::entry::EntryRef;
 use crate::values::hash::Hash;
 use protocol::resp::parse_i64;
 
@@ -65,7 +66,7 @@ fn reply_values(context: &mut Context, arguments: &[&[u8]], fields: &[&[u8]]) {
     context.reply.array(fields.len());
     let now_ms = context.now_ms;
     let entry = context.engine.keyspace.find(&key);
-    let hash = entry.and_then(|entry| entry.collection::<Hash>());
+    let hash = entry.and_then(EntryRef::collection::<Hash>);
     for field in fields {
         match hash.and_then(|hash| hash.get_live(field, now_ms)) {
             Some(value) => context.reply.bulk(value),

@@ -9,6 +9,7 @@ use crate::execute::Context;
 use crate::execute::context::{Failure, SYNTAX};
 use crate::execute::notify::class;
 use crate::keyspace::HashedKey;
+use crate::keyspace::entry::EntryRef;
 use crate::values::Collection;
 use crate::values::set::{Member, Set, SetLimits};
 use protocol::resp::parse_i64;
@@ -155,7 +156,7 @@ fn with_sets<R>(
         let entry = context.engine.keyspace.find(key);
         entry
             .filter(|entry| !entry.is_expired(context.now_ms))
-            .and_then(|entry| entry.collection())
+            .and_then(EntryRef::collection)
     };
     let sets: Vec<Option<&Set>> = keys.iter().map(live).collect();
     Ok(read(&sets))

@@ -62,7 +62,6 @@ pub const COMMANDS: &[Command] = &[
     )
     .syntax("key member...")
     .flags(READ | FAST)
-    .key_flags("RO")
     .one_key(),
     command(
         "scard",

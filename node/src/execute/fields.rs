@@ -4,7 +4,7 @@
 use super::notify::class;
 use super::{Context, Engine};
 use crate::keyspace::HashedKey;
-use crate::keyspace::entry::Entry;
+use crate::keyspace::entry::{Entry, EntryRef};
 use crate::values::hash::Hash;
 
 /// Fields removed at one time, roughly; the rest follows in the background.
@@ -34,7 +34,7 @@ impl Engine {
     fn has_expired_fields(&self, key: &HashedKey, now_ms: u64) -> bool {
         let entry = self.keyspace.find(key).filter(|_| self.view.may_expire());
         entry
-            .and_then(|entry| entry.collection::<Hash>())
+            .and_then(EntryRef::collection::<Hash>)
             .is_some_and(|hash| hash.may_have_expired(now_ms))
     }
 

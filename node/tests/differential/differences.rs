@@ -88,6 +88,19 @@ pub const ROWS: &[(&str, &str)] = &[
     ),
     ("waitaof", "new in Redis 7.2"),
     ("cluster|myshardid", "new in Redis 7.2"),
+    ("hscan", "NOVALUES is new in Redis 7.4"),
+    ("hexpire", "new in Redis 7.4"),
+    ("hpexpire", "new in Redis 7.4"),
+    ("hexpireat", "new in Redis 7.4"),
+    ("hpexpireat", "new in Redis 7.4"),
+    ("httl", "new in Redis 7.4"),
+    ("hpttl", "new in Redis 7.4"),
+    ("hexpiretime", "new in Redis 7.4"),
+    ("hpexpiretime", "new in Redis 7.4"),
+    ("hpersist", "new in Redis 7.4"),
+    ("hgetdel", "new in Redis 8.0"),
+    ("hgetex", "new in Redis 8.0"),
+    ("hsetex", "new in Redis 8.0"),
 ];
 
 /// Whether a listed difference explains the node's reply.
