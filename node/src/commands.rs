@@ -37,6 +37,7 @@ mod server;
 mod set;
 mod set_algebra;
 mod sets;
+mod sorted_sets;
 mod strings;
 mod syntax;
 mod transactions;
@@ -407,6 +408,11 @@ const FAMILIES: &[&[Command]] = &[
     hash_fields::COMMANDS,
     sets::COMMANDS,
     set_algebra::COMMANDS,
+    sorted_sets::COMMANDS,
+    sorted_sets::ranges::COMMANDS,
+    sorted_sets::pops::COMMANDS,
+    sorted_sets::combine::COMMANDS,
+    sorted_sets::walk::COMMANDS,
     transactions::COMMANDS,
     server::COMMANDS,
     wait::COMMANDS,

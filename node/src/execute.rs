@@ -28,6 +28,8 @@ mod replay;
 pub mod session;
 #[cfg(test)]
 mod set_tests;
+#[cfg(test)]
+mod sorted_tests;
 pub mod stats;
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,13 @@
 //!
 //! Source: the Redis protocol specification, and the limits and error texts of Redis 7.2.
 
+mod double;
 mod inline;
 mod reply_reader;
 mod reply_writer;
 mod request;
 
+pub use double::{ReadDouble, double_text, parse_double, read_double, write_double};
 pub use reply_reader::{Reply, ReplyError, read_reply};
 pub use reply_writer::{Protocol, ReplyWriter};
 pub use request::{RequestError, RequestLimits, RequestReader, write_request};

@@ -143,6 +143,13 @@ fn parse_group(text: &str) -> Argument<'_> {
     if parts.len() == 1 && name.is_empty() {
         return parts.remove(0);
     }
+    if parts.len() == 1 && parts[0].shape == Shape::Keyword {
+        let name = name.to_owned();
+        return Argument {
+            name,
+            ..parts.remove(0)
+        };
+    }
     let joined = parts
         .iter()
         .map(|part| part.name.as_str())

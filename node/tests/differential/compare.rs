@@ -2,7 +2,7 @@
 //! connection.
 
 use super::differences;
-use protocol::resp::{Reply, read_reply};
+use protocol::resp::{Reply, parse_double, read_reply};
 
 /// How the replies to one command are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Measure {
     Near(i64),
     /// Elements in any order.
     Unordered,
+    /// Numbers may be written in other digits, if they are the same numbers.
+    Numbers,
     /// Only the type: the first byte.
     Kind,
     /// Lines or words of `name=value`: the names.
@@ -30,10 +32,11 @@ pub fn measure_of(words: &[Vec<u8>]) -> Measure {
         (b"client", b"id")
         | (b"object", b"freq" | b"idletime" | b"refcount")
         | (
-            b"scan" | b"info" | b"time" | b"randomkey" | b"hello" | b"role" | b"lolwut"
-            | b"command",
+            b"scan" | b"zscan" | b"zrandmember" | b"info" | b"time" | b"randomkey" | b"hello"
+            | b"role" | b"lolwut" | b"command",
             _,
         ) => Measure::Kind,
+        ([b'z', ..] | [b'b', b'z', ..] | [b'g', b'e', b'o', ..], _) => Measure::Numbers,
         (b"client", b"list" | b"info") => Measure::Fields,
         _ => Measure::Exact,
     }
@@ -52,6 +55,10 @@ pub fn same(words: &[Vec<u8>], redis: &[u8], node: &[u8]) -> bool {
         Measure::Exact => false,
         _ if error => false,
         Measure::Near(by) => near(redis, node, by),
+        Measure::Numbers => match (read_reply(redis), read_reply(node)) {
+            (Ok(Some((redis, _))), Ok(Some((node, _)))) => same_numbers(&redis, &node),
+            _ => false,
+        },
         Measure::Unordered => sorted(redis) == sorted(node),
         Measure::Kind => redis.first() == node.first(),
         Measure::Fields => fields(redis) == fields(node),
@@ -86,6 +93,24 @@ fn near(redis: &[u8], node: &[u8], by: i64) -> bool {
             redis.abs_diff(node) <= by.unsigned_abs()
         }
         (redis, node) => redis == node,
+    }
+}
+
+/// Whether two replies are the same but for the digits of their numbers.
+fn same_numbers(redis: &Reply, node: &Reply) -> bool {
+    match (redis, node) {
+        (Reply::Array(redis), Reply::Array(node)) => {
+            redis.len() == node.len()
+                && redis
+                    .iter()
+                    .zip(node)
+                    .all(|(redis, node)| same_numbers(redis, node))
+        }
+        (Reply::Bulk(left), Reply::Bulk(right)) if left != right => {
+            let numbers = parse_double(left).zip(parse_double(right));
+            numbers.is_some_and(|(left, right)| left.to_bits() == right.to_bits())
+        }
+        _ => redis == node,
     }
 }
 

@@ -58,6 +58,16 @@ const DIFFERENCES: &[Difference] = &[
         "-ERR ",
         "since Redis 7.2 wrong arguments are refused even for a key that does not exist",
     ),
+    difference(
+        "zrank",
+        "-ERR syntax error",
+        "has an option since Redis 7.2",
+    ),
+    difference(
+        "zrevrank",
+        "-ERR syntax error",
+        "has an option since Redis 7.2",
+    ),
     difference("lolwut", "", "shows this server's own version"),
 ];
 
@@ -86,6 +96,16 @@ pub const ROWS: &[(&str, &str)] = &[
         "brpoplpush",
         "scripts may run it, without waiting, since Redis 7.2",
     ),
+    (
+        "bzpopmin",
+        "scripts may run it, without waiting, since Redis 7.2",
+    ),
+    (
+        "bzpopmax",
+        "scripts may run it, without waiting, since Redis 7.2",
+    ),
+    ("zrank", "WITHSCORE is new in Redis 7.2"),
+    ("zrevrank", "WITHSCORE is new in Redis 7.2"),
     ("waitaof", "new in Redis 7.2"),
     ("cluster|myshardid", "new in Redis 7.2"),
     ("hscan", "NOVALUES is new in Redis 7.4"),

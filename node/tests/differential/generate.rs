@@ -1,5 +1,6 @@
 //! Random requests with a taste for edges: wrong arities, huge numbers, odd options, binary keys.
 
+use super::sorted;
 use super::words::{
     BIT_OFFSETS, BITFIELD_OPERATIONS, BITFIELD_TYPES, BITMAP_KEYS, CLIENT_WORDS, COMMANDS,
     CONFIG_WORDS, EXPIRE_OPTIONS, EXPIRIES, FLOATS, FLUSH_OPTIONS, GETEX_OPTIONS, HELLO_OPTIONS,
@@ -182,7 +183,10 @@ impl Generator {
     }
 
     fn request(&mut self) -> Request {
-        let template = self.pick(TEMPLATES);
+        let template = match self.below(3) {
+            0 => self.pick(sorted::TEMPLATES),
+            _ => self.pick(TEMPLATES),
+        };
         let mut words = Vec::new();
         for word in template.split(' ') {
             self.expand(word, &mut words);
@@ -240,7 +244,13 @@ impl Generator {
             "client" => self.pick(CLIENT_WORDS),
             "conf" => self.pick(CONFIG_WORDS),
             "cmd" => self.pick(COMMANDS),
-            other => panic!("no such placeholder: {other}"),
+            other => match sorted::words(other) {
+                Some(found) if sorted::is_single(other) => {
+                    return words.push(latin(self.pick(found)));
+                }
+                Some(found) => self.pick(found),
+                None => panic!("no such placeholder: {other}"),
+            },
         };
         for word in text.split(' ') {
             self.expand(word, words);

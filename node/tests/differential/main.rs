@@ -13,6 +13,7 @@ mod random;
 mod scan;
 mod scripts;
 mod servers;
+mod sorted;
 mod tables;
 mod violations;
 mod words;

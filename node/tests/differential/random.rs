@@ -73,7 +73,7 @@ fn run(servers: &Servers, requests: &[Request]) -> Result<(), String> {
     let mut control = servers.connect();
     let reset = "CONFIG SET auto-aof-rewrite-percentage 100 timeout 0 tcp-keepalive 300 \
                  appendfsync everysec \
-                 maxmemory-policy noeviction";
+                 maxmemory-policy noeviction zset-max-listpack-entries 128";
     for line in ["FLUSHALL", reset] {
         let (redis, node) = control.say(line);
         assert_eq!(
@@ -142,6 +142,7 @@ fn compare_data(control: Pair) -> Result<(), String> {
         let start = key.iter().position(|&byte| byte == b'\n').unwrap() + 1;
         let key = &key[start..key.len() - 2];
         client.step(&words(&[b"GET", key]))?;
+        client.step(&words(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]))?;
         client.step(&words(&[b"PEXPIRETIME", key]))?;
         client.step(&words(&[b"OBJECT", b"ENCODING", key]))?;
     }

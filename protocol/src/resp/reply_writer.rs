@@ -1,7 +1,6 @@
 //! Replies as a server writes them: one call per RESP type, in the protocol the client chose.
 
-use super::write_i64;
-use std::fmt::Write as _;
+use super::{double_text, write_double, write_i64};
 
 /// Which RESP the client asked for with `HELLO`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,15 +144,12 @@ impl<'a> ReplyWriter<'a> {
 
     /// A floating point number; its text as a bulk string in RESP2.
     pub fn double(&mut self, value: f64) {
-        let text = format_double(value);
-        match self.protocol {
-            Protocol::Resp2 => self.bulk(text.as_bytes()),
-            Protocol::Resp3 => {
-                self.out.push(b',');
-                self.out.extend_from_slice(text.as_bytes());
-                self.out.extend_from_slice(b"\r\n");
-            }
+        if self.protocol == Protocol::Resp2 {
+            return self.bulk(&double_text(value));
         }
+        self.out.push(b',');
+        write_double(self.out, value);
+        self.out.extend_from_slice(b"\r\n");
     }
 
     pub fn boolean(&mut self, value: bool) {
@@ -188,29 +184,6 @@ impl<'a> ReplyWriter<'a> {
         write_i64(self.out, value);
         self.out.extend_from_slice(b"\r\n");
     }
-}
-
-/// The shortest text that reads back as `value`, `inf`, `-inf` or `nan`, as Redis 7.2 prints it.
-fn format_double(value: f64) -> String {
-    if value.is_nan() {
-        return "nan".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
-    }
-    let mut text = String::new();
-    let magnitude = value.abs();
-    let plain = magnitude == 0.0 || (1e-5..1e17).contains(&magnitude);
-    let written = if plain {
-        write!(text, "{value}")
-    } else {
-        write!(text, "{value:e}")
-    };
-    debug_assert!(written.is_ok(), "writing to a string");
-    if !plain && !text.contains("e-") {
-        text = text.replace('e', "e+");
-    }
-    text
 }
 
 #[cfg(test)]
