@@ -28,6 +28,7 @@ mod lcs;
 mod list_edits;
 mod list_moves;
 mod lists;
+mod names;
 mod numbers;
 mod object;
 mod picks;
@@ -47,6 +48,7 @@ pub use info::REDIS_VERSION;
 pub use key_spec::KeySpec;
 
 use crate::execute::Context;
+use names::Names;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::fmt;
@@ -429,6 +431,8 @@ const NAME_BYTES_MAX: usize = 64;
 
 struct Table {
     commands: Vec<Command>,
+    names: Names,
+    /// All names, the long ones and those of subcommands too.
     by_name: HashMap<&'static str, usize, ahash::RandomState>,
 }
 
@@ -443,7 +447,12 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     }
     let mut by_name = HashMap::with_hasher(ahash::RandomState::with_seed(0));
     by_name.extend(commands.iter().map(|command| (command.name, command.index)));
-    Table { commands, by_name }
+    let names = Names::new(commands.iter().map(|command| (command.name, command.index)));
+    Table {
+        commands,
+        names,
+        by_name,
+    }
 });
 
 fn copy(row: &Command) -> Command {
@@ -457,8 +466,8 @@ pub struct CommandTable;
 impl CommandTable {
     /// The command that these arguments call; a subcommand where its container is called.
     pub fn find(self, arguments: &[&[u8]]) -> Option<&'static Command> {
-        let name = arguments.first()?;
-        let command = self.by_name(&[name])?;
+        let name = *arguments.first()?;
+        let command = self.by_word(name)?;
         if command.subcommands.is_empty() {
             return Some(command);
         }
@@ -467,6 +476,13 @@ impl CommandTable {
             // `COMMAND` runs without a subcommand; the others fail for their arity.
             None => Some(command),
         }
+    }
+
+    /// A command by its name of one word.
+    fn by_word(self, name: &[u8]) -> Option<&'static Command> {
+        let likely = TABLE.names.find(name).map(|index| &TABLE.commands[index]);
+        let named = |command: &&Command| command.name.as_bytes().eq_ignore_ascii_case(name);
+        likely.filter(named).or_else(|| self.by_name(&[name]))
     }
 
     /// A command by the words of its name.

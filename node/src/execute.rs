@@ -42,7 +42,7 @@ pub use replay::ReplayError;
 
 use crate::commands::{Command, CommandTable, flag};
 use crate::keyspace::entry::EntryRef;
-use crate::keyspace::{Found, HashedKey, Keyspace, eviction};
+use crate::keyspace::{Found, HashedKey, Hint, Keyspace, eviction};
 use blocked::{Block, Blocked};
 use config::Config;
 use effects::Effects;
@@ -146,6 +146,8 @@ pub struct Engine {
     pub system_password: Option<String>,
     /// The command of the request executed last; `None` when it was refused.
     pub last_command: Option<&'static Command>,
+    /// Slot and hash of a key of the request that runs, computed ahead.
+    pub hint: Hint,
     /// A transaction runs; its effects are made atomic when it ends.
     pub in_transaction: bool,
     /// Clients that wait for keys.
@@ -182,6 +184,7 @@ impl Engine {
             kills: Vec::new(),
             system_password: None,
             last_command: None,
+            hint: Hint::default(),
             in_transaction: false,
             blocked: Blocked::default(),
             unblocked: Vec::new(),
@@ -400,7 +403,8 @@ impl Engine {
         if command.has(flag::SYSTEM) && !session.system {
             return Err(Refusal::NoPermission(command.full_name()));
         }
-        self.view.check(session, command, arguments)?;
+        let slot_of = |key: &[u8]| self.keyspace.hashed_with(&self.hint, key).slot;
+        self.view.check(session, command, arguments, slot_of)?;
         if command.has(flag::WRITE) && self.config.maxmemory_bytes > 0 {
             self.make_room(now_ms);
             if command.has(flag::DENY_OOM) && self.is_full() {
@@ -449,6 +453,10 @@ impl Engine {
             self.stats.evicted_keys += 1;
             self.delete(&key);
         }
+    }
+
+    pub fn hashed<'k>(&self, key: &'k [u8]) -> HashedKey<'k> {
+        self.keyspace.hashed_with(&self.hint, key)
     }
 
     /// The live entry of a key; counts as a use of it.

@@ -57,6 +57,31 @@ const PART_COST: usize = 256;
 /// Larger collections are freed in slices.
 const FREED_AT_ONCE_MAX: usize = 64;
 
+/// Slot and hash of one key that were computed ahead. The key is known by where its bytes lie, so a
+/// hint is good only as long as they do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hint {
+    address: usize,
+    length: usize,
+    slot: u16,
+    hash: u64,
+}
+
+impl Hint {
+    pub fn of(key: &HashedKey) -> Self {
+        Self {
+            address: key.bytes.as_ptr().addr(),
+            length: key.bytes.len(),
+            slot: key.slot,
+            hash: key.hash,
+        }
+    }
+
+    fn is_about(&self, key: &[u8]) -> bool {
+        self.address == key.as_ptr().addr() && self.length == key.len()
+    }
+}
+
 /// All keys of a member.
 pub struct Keyspace {
     tables: Vec<SlotTable>,
@@ -97,6 +122,18 @@ impl Keyspace {
             bytes: key,
             slot: slot_of(key),
             hash: self.hasher.hash_one(key),
+        }
+    }
+
+    /// The same, taken from the hint when it is about this key.
+    pub fn hashed_with<'a>(&self, hint: &Hint, key: &'a [u8]) -> HashedKey<'a> {
+        if !hint.is_about(key) {
+            return self.hashed(key);
+        }
+        HashedKey {
+            bytes: key,
+            slot: hint.slot,
+            hash: hint.hash,
         }
     }
 

@@ -9,6 +9,7 @@
 //! to be done regularly.
 
 mod admin;
+mod ahead;
 mod batch;
 mod deliver;
 pub mod housekeeping;
@@ -113,6 +114,8 @@ pub struct State {
     pub output_bytes: u64,
     pub clock: Clock,
     pub signals: Rc<Signals>,
+    /// Requests that a batch has read ahead; kept for their memory.
+    ahead: ahead::Ahead,
     /// Grows whenever a request that waits may run.
     pub changes: u64,
     name: String,
@@ -187,6 +190,7 @@ impl Member {
             output_bytes: 0,
             clock,
             signals: Rc::clone(&signals),
+            ahead: ahead::Ahead::default(),
             changes: 0,
             name: options.name.clone(),
             cluster: options.cluster,

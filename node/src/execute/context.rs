@@ -79,7 +79,7 @@ impl<'a> Context<'a> {
     }
 
     pub fn hashed<'k>(&self, key: &'k [u8]) -> HashedKey<'k> {
-        self.engine.keyspace.hashed(key)
+        self.engine.hashed(key)
     }
 
     /// The live entry of a key. A primary removes an expired one on the way; elsewhere it is

@@ -4,7 +4,7 @@
 use super::session::Session;
 use super::{Export, Import};
 use crate::commands::{Command, flag};
-use protocol::slots::{SLOT_COUNT, SlotSet, slot_of};
+use protocol::slots::{SLOT_COUNT, SlotSet};
 use protocol::status::{Follower, Link, Role};
 use protocol::topology::{ClusterMode, Shard, Topology};
 use std::collections::BTreeMap;
@@ -210,12 +210,13 @@ impl View {
         session: &Session,
         command: &Command,
         arguments: &[&[u8]],
+        slot_of: impl Fn(&[u8]) -> u16,
     ) -> Result<(), Refusal> {
         if self.role == Role::Loading && !command.has(flag::LOADING) {
             return Err(Refusal::Loading);
         }
         let writes = command.has(flag::WRITE);
-        match self.slot_of_keys(command, arguments)? {
+        match self.slot_of_keys(command, arguments, slot_of)? {
             // A client may leave a channel anywhere.
             Some(_) if command.name == "sunsubscribe" => return Ok(()),
             Some(slot) => {
@@ -232,7 +233,12 @@ impl View {
     }
 
     /// The slot of the keys; outside a cluster keys need not share one.
-    fn slot_of_keys(&self, command: &Command, arguments: &[&[u8]]) -> Result<Option<u16>, Refusal> {
+    fn slot_of_keys(
+        &self,
+        command: &Command,
+        arguments: &[&[u8]],
+        slot_of: impl Fn(&[u8]) -> u16,
+    ) -> Result<Option<u16>, Refusal> {
         let mut keys = command.keys(arguments);
         let Some(first) = keys.next() else {
             return Ok(None);

@@ -1,10 +1,12 @@
 //! Executes what a client has sent: as many requests as its bytes hold, then one record of effects.
 
+use super::ahead::{Ahead, Stop};
 use super::{Member, State};
 use crate::commands::{Command, flag};
 use crate::execute::Outcome;
 use crate::execute::session::SessionId;
 use crate::execute::waits::Wait;
+use crate::keyspace::Hint;
 use protocol::admin::AdminRequest;
 use protocol::resp::{Protocol, ReplyWriter, RequestError, RequestLimits, RequestReader};
 use protocol::status::Role;
@@ -145,33 +147,65 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn requests(&mut self, reader: &mut RequestReader, buffer: &[u8], out: &mut Vec<u8>) -> Next {
-        loop {
-            if reader.consumed() >= buffer.len() {
-                return Next::Read;
+        let mut ahead = std::mem::take(&mut self.state.ahead);
+        let next = loop {
+            let stop = ahead.read(reader, buffer, self.limits());
+            if ahead.len() == 0 && matches!(stop, Stop::Enough) {
+                if let Some(next) = self.inline(reader, buffer, out) {
+                    break next;
+                }
+                continue;
             }
-            match reader.read(buffer, self.limits()) {
-                Ok(true) => {}
-                Ok(false) => return Next::Read,
-                Err(error) => return refuse(error, out),
+            ahead.prefetch(&self.state.engine.keyspace, buffer);
+            if let Some(next) = self.run_ahead(&ahead, buffer, out) {
+                // What was read ahead is read again from the first request that did not run.
+                reader.start_next(self.used);
+                break next;
             }
-            let before = out.len();
-            let next = {
-                let arguments: SmallVec<[&[u8]; 8]> = reader.arguments(buffer).collect();
-                self.request(&arguments, out)
-            };
-            self.replies += usize::from(out.len() > before);
+            match stop {
+                Stop::Enough => {}
+                Stop::More => break Next::Read,
+                Stop::Broken(error) => break refuse(error, out),
+            }
+        };
+        self.state.ahead = ahead;
+        next
+    }
+
+    /// Runs an inline request, which the reader holds.
+    fn inline(
+        &mut self,
+        reader: &mut RequestReader,
+        buffer: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<Next> {
+        let next = {
+            let arguments: SmallVec<[&[u8]; 8]> = reader.arguments(buffer).collect();
+            self.request(&arguments, out)
+        };
+        if !matches!(next, Some(Next::Frozen)) {
+            self.used = reader.consumed();
+        }
+        reader.start_next(self.used);
+        next
+    }
+
+    fn run_ahead(&mut self, ahead: &Ahead, buffer: &[u8], out: &mut Vec<u8>) -> Option<Next> {
+        for index in 0..ahead.len() {
+            self.state.engine.hint = ahead.hint(index);
+            let next = self.request(&ahead.arguments(index, buffer), out);
+            self.state.engine.hint = Hint::default();
             if !matches!(next, Some(Next::Frozen)) {
-                self.used = reader.consumed();
+                self.used = ahead.end(index);
             }
-            // A request that waits is read again from its first byte.
-            reader.start_next(self.used);
-            if let Some(next) = next {
+            if next.is_some() {
                 return next;
             }
             if out.len() >= REPLY_BYTES_MAX {
-                return Next::Continue;
+                return Some(Next::Continue);
             }
         }
+        None
     }
 
     fn limits(&self) -> RequestLimits {
@@ -184,7 +218,9 @@ impl Run<'_> {
 
     fn request(&mut self, arguments: &[&[u8]], out: &mut Vec<u8>) -> Option<Next> {
         let engine = &mut self.state.engine;
+        let before = out.len();
         let outcome = engine.execute(self.session, arguments, self.now_ms, out);
+        self.replies += usize::from(out.len() > before);
         if let Some(command) = engine.last_command.filter(|command| touches_data(command)) {
             self.served = true;
             self.need(command, arguments);
@@ -205,14 +241,14 @@ impl Run<'_> {
         if self.state.pending.is_empty() {
             return;
         }
-        let keyspace = &self.state.engine.keyspace;
+        let engine = &self.state.engine;
         let pending = &self.state.pending;
         let whole = command.has(flag::KEYSPACE) || command.has(flag::IN_MULTI_AT_ONCE);
         let needed = if whole {
             pending.needed_by_all()
         } else {
             let keys = command.keys(arguments);
-            keys.map(|key| pending.needed_by(keyspace.hashed(key).hash))
+            keys.map(|key| pending.needed_by(engine.hashed(key).hash))
                 .max()
                 .unwrap_or(0)
         };

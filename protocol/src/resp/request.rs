@@ -111,6 +111,16 @@ impl RequestReader {
         self.len() == 0
     }
 
+    /// Whether the request just read was a line of words.
+    pub fn is_inline(&self) -> bool {
+        self.arguments.is_empty()
+    }
+
+    /// Where the arguments of the request just read are in the buffer, unless it is inline.
+    pub fn ranges(&self) -> &[Range<usize>] {
+        &self.arguments
+    }
+
     /// The arguments of the request just read, as slices of `buffer`.
     pub fn arguments<'a>(&'a self, buffer: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let bulks = self.arguments.iter().map(|range| &buffer[range.clone()]);

@@ -1,0 +1,123 @@
+//! Requests that are read ahead of their execution, so that the processor can fetch the memory of
+//! all their keys at once instead of waiting for one after the other.
+//!
+//! With a million keys a lookup reads three places that no cache holds. Waiting for them is most of
+//! a pipelined command's time; asked for together, the waits overlap.
+
+use crate::keyspace::{Hint, Keyspace};
+use protocol::resp::{RequestError, RequestLimits, RequestReader};
+use smallvec::SmallVec;
+use std::ops::Range;
+
+/// Most requests read ahead: beyond this many, what was fetched first would be displaced again.
+const REQUESTS_MAX: usize = 32;
+
+/// What stopped the reading.
+pub enum Stop {
+    /// So many have been read, or the next one has to be read alone.
+    Enough,
+    /// The buffer ends.
+    More,
+    Broken(RequestError),
+}
+
+/// The requests, as ranges of the connection's buffer.
+#[derive(Default)]
+pub struct Ahead {
+    arguments: Vec<Range<usize>>,
+    requests: Vec<Request>,
+    keys: Vec<(u16, u64)>,
+}
+
+#[derive(Debug)]
+struct Request {
+    /// Of [`Ahead::arguments`].
+    arguments: Range<usize>,
+    /// Where the next request begins in the buffer.
+    end: usize,
+    /// The slot and hash of the first argument, which most often is a key.
+    hint: Hint,
+}
+
+impl Ahead {
+    /// Reads requests from where the reader stands. An inline request is read only as the first
+    /// one and stays in the reader.
+    pub fn read(
+        &mut self,
+        reader: &mut RequestReader,
+        buffer: &[u8],
+        limits: RequestLimits,
+    ) -> Stop {
+        self.arguments.clear();
+        self.requests.clear();
+        // What a client may send depends on its authentication, which the next request may be.
+        let max = if limits.authenticated {
+            REQUESTS_MAX
+        } else {
+            1
+        };
+        while self.requests.len() < max {
+            let start = reader.consumed();
+            if start >= buffer.len() {
+                return Stop::More;
+            }
+            match reader.read(buffer, limits) {
+                Ok(true) if reader.is_inline() => {
+                    if !self.requests.is_empty() {
+                        reader.start_next(start);
+                    }
+                    return Stop::Enough;
+                }
+                Ok(true) => self.take(reader),
+                Ok(false) => return Stop::More,
+                Err(error) => return Stop::Broken(error),
+            }
+        }
+        Stop::Enough
+    }
+
+    fn take(&mut self, reader: &mut RequestReader) {
+        let first = self.arguments.len();
+        self.arguments.extend(reader.ranges().iter().cloned());
+        self.requests.push(Request {
+            arguments: first..self.arguments.len(),
+            end: reader.consumed(),
+            hint: Hint::default(),
+        });
+        reader.start_next(reader.consumed());
+    }
+
+    /// Computes slots and hashes of the keys, and has their memory fetched.
+    pub fn prefetch(&mut self, keyspace: &Keyspace, buffer: &[u8]) {
+        self.keys.clear();
+        for request in &mut self.requests {
+            let arguments = &self.arguments[request.arguments.clone()];
+            if let Some(range) = arguments.get(1) {
+                let key = keyspace.hashed(&buffer[range.clone()]);
+                request.hint = Hint::of(&key);
+                self.keys.push((key.slot, key.hash));
+            }
+        }
+        if self.requests.len() > 1 {
+            keyspace.prefetch(&self.keys);
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    pub fn arguments<'b>(&self, index: usize, buffer: &'b [u8]) -> SmallVec<[&'b [u8]; 8]> {
+        let ranges = &self.arguments[self.requests[index].arguments.clone()];
+        ranges.iter().map(|range| &buffer[range.clone()]).collect()
+    }
+
+    pub fn hint(&self, index: usize) -> Hint {
+        self.requests[index].hint
+    }
+
+    /// Where the request after this one begins.
+    pub fn end(&self, index: usize) -> usize {
+        self.requests[index].end
+    }
+}
