@@ -1,6 +1,6 @@
 //! COMMAND: the table, told to clients.
 
-use super::Group::Server;
+use super::Group::{self, Server};
 use super::flag::{self, LOADING, STALE};
 use super::key_spec::keys;
 use super::{Command, CommandTable, KeySpec, command, glob, help, syntax};
@@ -279,6 +279,12 @@ fn get_keys(context: &mut Context, arguments: &[&[u8]]) {
             .error("ERR Invalid number of arguments specified for command");
     }
     let keys: Vec<&[u8]> = row.keys(words).collect();
+    // Only scripts can do without keys.
+    if keys.is_empty() && row.group != Group::Scripting {
+        return context
+            .reply
+            .error("ERR Invalid arguments specified for command");
+    }
     context.reply.array(keys.len());
     for key in keys {
         context.reply.bulk(key);

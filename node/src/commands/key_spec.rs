@@ -116,8 +116,14 @@ impl KeySpec {
                 let number = arguments.get((begin + at) as usize);
                 let number = number.and_then(|number| parse_i64(number)).unwrap_or(0);
                 let first = begin + first;
-                let number = number.clamp(0, i64::from(count));
-                (first, (first + number as i32 * step).min(count), step)
+                // As many as there are not: the command will refuse that.
+                let most = i64::from((count - first) / step.max(1));
+                let number = if (0..=most).contains(&number) {
+                    number as i32
+                } else {
+                    0
+                };
+                (first, first + number * step, step)
             }
             Find::Function(_) | Find::Unknown => return,
         };
@@ -223,7 +229,7 @@ mod tests {
     #[test]
     fn keys_are_found_where_the_specification_says() {
         check(&counted("RO", 1), "zunion 2 a b weights 1 2", &[2, 3]);
-        check(&counted("RO", 1), "zunion 9 a b", &[2, 3]);
+        check(&counted("RO", 1), "zunion 9 a b", &[]);
         check(&counted("RO", 1), "zunion -1 a b", &[]);
         check(&counted("RO", 1), "zunion x a b", &[]);
         let streams = KeySpec {

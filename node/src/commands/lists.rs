@@ -256,8 +256,8 @@ fn pop(context: &mut Context, arguments: &[&[u8]], side: Side) -> Result<(), Fai
 
 /// A count that may be 0.
 fn positive(word: &[u8]) -> Result<usize, Failure> {
-    usize::try_from(integer(word)?)
-        .map_err(|_| "ERR value is out of range, must be positive".into())
+    let wrong = "ERR value is out of range, must be positive";
+    Ok(number_from(word, 0, wrong)? as usize)
 }
 
 /// Takes elements off an end of a list that has them, and replies with each.

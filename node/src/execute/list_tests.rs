@@ -26,7 +26,7 @@ fn elements_are_pushed_and_popped_at_both_ends() {
          LPOP l -1
          > -ERR value is out of range, must be positive
          LPOP l x
-         > -ERR value is not an integer or out of range
+         > -ERR value is out of range, must be positive
          LPOP l 1 2
          > -ERR wrong number of arguments for 'lpop' command
          LPOP l 100

@@ -18,6 +18,8 @@ const fn difference(request: &'static str, node: &'static str, reason: &'static 
     }
 }
 
+const LONG_TIMEOUT: &str = "a time that does not fit is refused since Redis 7.2";
+
 const DIFFERENCES: &[Difference] = &[
     difference(
         "config set maxmemory-samples",
@@ -67,6 +69,15 @@ const DIFFERENCES: &[Difference] = &[
         "zrevrank",
         "-ERR syntax error",
         "has an option since Redis 7.2",
+    ),
+    difference("blpop", "-ERR timeout is out of range", LONG_TIMEOUT),
+    difference("brpop", "-ERR timeout is out of range", LONG_TIMEOUT),
+    difference("blmpop", "-ERR timeout is out of range", LONG_TIMEOUT),
+    difference("blmove", "-ERR timeout is out of range", LONG_TIMEOUT),
+    difference(
+        "lrem",
+        "-ERR value is out of range, value must between",
+        "a count that cannot be negated is refused since Redis 7.2",
     ),
     difference("lolwut", "", "shows this server's own version"),
 ];
@@ -130,4 +141,9 @@ pub fn excuse(words: &[Vec<u8>], node: &[u8]) -> bool {
         request.starts_with(difference.request.as_bytes())
             && node.starts_with(difference.node.as_bytes())
     })
+}
+
+/// Small lists are listpacks since Redis 7.2; before, every list was a quicklist.
+pub fn is_list_encoding(redis: &[u8], node: &[u8]) -> bool {
+    redis == b"$9\r\nquicklist\r\n" && node == b"$8\r\nlistpack\r\n"
 }

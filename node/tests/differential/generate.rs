@@ -1,6 +1,6 @@
 //! Random requests with a taste for edges: wrong arities, huge numbers, odd options, binary keys.
 
-use super::sorted;
+use super::families::{FAMILIES, Family, WHOLE, words_of};
 use super::words::{
     BIT_OFFSETS, BITFIELD_OPERATIONS, BITFIELD_TYPES, BITMAP_KEYS, CLIENT_WORDS, COMMANDS,
     CONFIG_WORDS, EXPIRE_OPTIONS, EXPIRIES, FLOATS, FLUSH_OPTIONS, GETEX_OPTIONS, HELLO_OPTIONS,
@@ -152,11 +152,16 @@ const TEMPLATES: &[&str] = &[
     "NOSUCH$v $v*",
 ];
 
-pub struct Generator(Xoshiro256PlusPlus);
+pub struct Generator {
+    random: Xoshiro256PlusPlus,
+    theme: &'static Family,
+}
 
 impl Generator {
     pub fn new(seed: u64) -> Self {
-        Self(Xoshiro256PlusPlus::seed_from_u64(seed))
+        let random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let theme = FAMILIES[seed as usize % FAMILIES.len()];
+        Self { random, theme }
     }
 
     pub fn sequence(&mut self, length: usize) -> Vec<Request> {
@@ -175,7 +180,7 @@ impl Generator {
     }
 
     pub fn below(&mut self, limit: usize) -> usize {
-        (self.0.next_u64() % limit as u64) as usize
+        (self.random.next_u64() % limit as u64) as usize
     }
 
     fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
@@ -183,8 +188,8 @@ impl Generator {
     }
 
     fn request(&mut self) -> Request {
-        let template = match self.below(3) {
-            0 => self.pick(sorted::TEMPLATES),
+        let template = match self.below(2) {
+            0 => self.pick(self.theme.templates),
             _ => self.pick(TEMPLATES),
         };
         let mut words = Vec::new();
@@ -244,13 +249,13 @@ impl Generator {
             "client" => self.pick(CLIENT_WORDS),
             "conf" => self.pick(CONFIG_WORDS),
             "cmd" => self.pick(COMMANDS),
-            other => match sorted::words(other) {
-                Some(found) if sorted::is_single(other) => {
-                    return words.push(latin(self.pick(found)));
+            of_family => {
+                let word = self.pick(words_of(of_family).expect(of_family));
+                if WHOLE.contains(&of_family) {
+                    return words.push(latin(word));
                 }
-                Some(found) => self.pick(found),
-                None => panic!("no such placeholder: {other}"),
-            },
+                word
+            }
         };
         for word in text.split(' ') {
             self.expand(word, words);
@@ -268,7 +273,7 @@ impl Generator {
     /// Now and then a word too many, too few or in other case.
     fn mutate(&mut self, words: &mut Vec<Vec<u8>>) {
         // Redis 7.0 takes a name from a HELLO that it then refuses; 7.2 does not.
-        if words[0] == b"HELLO" {
+        if words[0] == b"HELLO" || blocks(words) {
             return;
         }
         // No expiry may be so short that it runs out while the sequence runs.
@@ -292,6 +297,11 @@ impl Generator {
 /// Characters up to 255 as one byte each, so that the lists above can hold any byte.
 fn latin(text: &str) -> Vec<u8> {
     text.chars().map(|c| c as u8).collect()
+}
+
+/// Another timeout, or another position of it, might be for ever.
+fn blocks(words: &[Vec<u8>]) -> bool {
+    words[0].starts_with(b"B") && !words[0].starts_with(b"BIT")
 }
 
 fn expires(words: &[Vec<u8>]) -> bool {

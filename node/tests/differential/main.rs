@@ -7,13 +7,13 @@
 
 mod compare;
 mod differences;
+mod families;
 mod generate;
 mod messages;
 mod random;
 mod scan;
 mod scripts;
 mod servers;
-mod sorted;
 mod tables;
 mod violations;
 mod words;

@@ -72,7 +72,7 @@ struct Client {
 fn run(servers: &Servers, requests: &[Request]) -> Result<(), String> {
     let mut control = servers.connect();
     let reset = "CONFIG SET auto-aof-rewrite-percentage 100 timeout 0 tcp-keepalive 300 \
-                 appendfsync everysec \
+                 appendfsync everysec list-max-listpack-size -2 \
                  maxmemory-policy noeviction zset-max-listpack-entries 128";
     for line in ["FLUSHALL", reset] {
         let (redis, node) = control.say(line);
@@ -145,6 +145,7 @@ fn compare_data(control: Pair) -> Result<(), String> {
         client.step(&words(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]))?;
         client.step(&words(&[b"PEXPIRETIME", key]))?;
         client.step(&words(&[b"OBJECT", b"ENCODING", key]))?;
+        client.step(&words(&[b"LRANGE", key, b"0", b"-1"]))?;
     }
     client.step(&words(&[b"DBSIZE"]))
 }

@@ -1,6 +1,58 @@
 //! Requests on sorted sets and places, as templates and words.
 
-pub const TEMPLATES: &[&str] = &[
+use super::Family;
+
+pub const FAMILY: Family = Family {
+    templates: TEMPLATES,
+    words: &[
+        ("zk", &["z1", "z2", "z3", "z1", "z2", "lex", "geo", "a", "number"]),
+        ("gk", &["geo", "geo", "geo", "geo2", "z1", "a", "nosuch"]),
+        ("zm", MEMBERS),
+        ("zs", SCORES),
+        ("zr", SCORE_ENDS),
+        ("zl", MEMBER_ENDS),
+        ("zo", RANGE_OPTIONS),
+        ("zadd", ADD_OPTIONS),
+        ("za", COMBINE_OPTIONS),
+        ("zn", &[
+            "2",
+            "1",
+            "2",
+            "3",
+            "0",
+            "-1",
+            "x",
+            "9223372036854775807",
+            "2",
+        ]),
+        ("zw", &["MIN", "MAX", "min", "x"]),
+        ("zc", &[
+            "COUNT 1", "COUNT 2", "COUNT 0", "COUNT -1", "COUNT x", "COUNT", "$v",
+        ]),
+        ("small", &["0", "2", "3", "128", "4"]),
+        ("lon", LONGITUDES),
+        ("lat", LATITUDES),
+        ("gu", &["m", "km", "ft", "mi", "KM", "x"]),
+        ("gr", &[
+            "0",
+            "1",
+            "200",
+            "5000",
+            "1e6",
+            "100000000",
+            "-1",
+            "x",
+            "nan",
+            "0.5",
+            "inf",
+        ]),
+        ("gf", PLACES),
+        ("gb", SHAPES),
+        ("go", GEO_OPTIONS),
+    ],
+};
+
+const TEMPLATES: &[&str] = &[
     "ZADD $zk $zs $zm",
     "ZADD $zk $zs $zm $zs $zm $zs $zm",
     "ZADD $zk $zs $zm $zs $zm $zs $zm $zs $zm $zs $zm",
@@ -77,62 +129,6 @@ pub const TEMPLATES: &[&str] = &[
     "GEORADIUSBYMEMBER $gk $zm $gr $gu STOREDIST $zk $go*",
     "GEORADIUSBYMEMBER_RO $gk $zm $gr $gu $go*",
 ];
-
-/// The words behind a placeholder.
-pub fn words(name: &str) -> Option<&'static [&'static str]> {
-    Some(match name {
-        "zk" => &["z1", "z2", "z3", "z1", "z2", "lex", "geo", "a", "number"],
-        "gk" => &["geo", "geo", "geo", "geo2", "z1", "a", "nosuch"],
-        "zm" => MEMBERS,
-        "zs" => SCORES,
-        "zr" => SCORE_ENDS,
-        "zl" => MEMBER_ENDS,
-        "zo" => RANGE_OPTIONS,
-        "zadd" => ADD_OPTIONS,
-        "za" => COMBINE_OPTIONS,
-        "zn" => &[
-            "2",
-            "1",
-            "2",
-            "3",
-            "0",
-            "-1",
-            "x",
-            "9223372036854775807",
-            "2",
-        ],
-        "zw" => &["MIN", "MAX", "min", "x"],
-        "zc" => &[
-            "COUNT 1", "COUNT 2", "COUNT 0", "COUNT -1", "COUNT x", "COUNT", "$v",
-        ],
-        "small" => &["0", "2", "3", "128", "4"],
-        "lon" => LONGITUDES,
-        "lat" => LATITUDES,
-        "gu" => &["m", "km", "ft", "mi", "KM", "x"],
-        "gr" => &[
-            "0",
-            "1",
-            "200",
-            "5000",
-            "1e6",
-            "100000000",
-            "-1",
-            "x",
-            "nan",
-            "0.5",
-            "inf",
-        ],
-        "gf" => PLACES,
-        "gb" => SHAPES,
-        "go" => GEO_OPTIONS,
-        _ => return None,
-    })
-}
-
-/// Whether a word is one argument even if it has spaces.
-pub fn is_single(name: &str) -> bool {
-    ["zm", "zs", "zr", "zl", "lon", "lat"].contains(&name)
-}
 
 const MEMBERS: &[&str] = &[
     "a",
