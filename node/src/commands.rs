@@ -38,6 +38,8 @@ mod server;
 mod set;
 mod set_algebra;
 mod sets;
+mod sort;
+mod sort_patterns;
 mod sorted_sets;
 mod strings;
 mod syntax;
@@ -195,7 +197,7 @@ pub struct Command {
     /// For `COMMAND INFO`: how clients may spread the command over shards, and what its reply is
     /// like.
     pub tips: &'static [&'static str],
-    /// The ACL category, where it is not the group's.
+    /// The ACL category, where it is not the group's; several with `|` between them.
     pub category: Option<&'static str>,
     /// The subcommands of a container.
     pub subcommands: &'static [Command],
@@ -350,7 +352,8 @@ impl Command {
             return vec!["slow"];
         }
         let own = self.category.or(self.group.category());
-        let mut categories: Vec<&'static str> = own.into_iter().collect();
+        let mut categories: Vec<&'static str> =
+            own.into_iter().flat_map(|own| own.split('|')).collect();
         let implied = [
             (flag::PUBSUB, "pubsub"),
             (flag::WRITE, "write"),
@@ -360,10 +363,11 @@ impl Command {
             (flag::BLOCKING, "blocking"),
         ];
         let held = implied.iter().filter(|(flags, _)| self.flags & flags != 0);
-        categories.extend(
-            held.map(|(_, name)| *name)
-                .filter(|name| Some(*name) != own),
-        );
+        for (_, name) in held {
+            if !categories.contains(name) {
+                categories.push(name);
+            }
+        }
         categories.push(if self.has(flag::FAST) { "fast" } else { "slow" });
         categories
     }
@@ -400,6 +404,7 @@ const FAMILIES: &[&[Command]] = &[
     list_edits::COMMANDS,
     list_moves::COMMANDS,
     blocking_lists::COMMANDS,
+    sort::COMMANDS,
     keys::COMMANDS,
     object::COMMANDS,
     scan::COMMANDS,

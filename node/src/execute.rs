@@ -29,6 +29,8 @@ pub mod session;
 #[cfg(test)]
 mod set_tests;
 #[cfg(test)]
+mod sort_tests;
+#[cfg(test)]
 mod sorted_tests;
 pub mod stats;
 #[cfg(test)]

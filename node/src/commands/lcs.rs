@@ -62,10 +62,12 @@ fn parse(words: &[&[u8]]) -> Result<Options, Failure> {
 }
 
 fn lcs(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
-    let options = parse(&arguments[3..])?;
     let keys = [context.hashed(arguments[1]), context.hashed(arguments[2])];
-    let left = context.lookup_string(&keys[0])?.unwrap_or_default();
-    let right = context.lookup_string(&keys[1])?.unwrap_or_default();
+    let not_strings = "ERR The specified keys must contain string values";
+    let left = context.lookup_string(&keys[0]).map_err(|_| not_strings)?;
+    let right = context.lookup_string(&keys[1]).map_err(|_| not_strings)?;
+    let (left, right) = (left.unwrap_or_default(), right.unwrap_or_default());
+    let options = parse(&arguments[3..])?;
     if (left.len() + 1).saturating_mul(right.len() + 1) > CELLS_MAX {
         return Err(
             "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len".into(),

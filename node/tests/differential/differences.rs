@@ -75,6 +75,11 @@ const DIFFERENCES: &[Difference] = &[
     difference("blmpop", "-ERR timeout is out of range", LONG_TIMEOUT),
     difference("blmove", "-ERR timeout is out of range", LONG_TIMEOUT),
     difference(
+        "lpos",
+        "-ERR value is out of range, value must between",
+        "a rank that cannot be negated is refused since Redis 7.2",
+    ),
+    difference(
         "lrem",
         "-ERR value is out of range, value must between",
         "a count that cannot be negated is refused since Redis 7.2",

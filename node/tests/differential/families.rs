@@ -2,6 +2,7 @@
 //! theme, so that its commands meet on the same keys.
 
 pub mod lists;
+pub mod sort;
 pub mod sorted;
 
 /// Templates as in `generate`, and what their placeholders beside the common ones stand for.
@@ -10,7 +11,7 @@ pub struct Family {
     pub words: &'static [(&'static str, &'static [&'static str])],
 }
 
-pub const FAMILIES: &[&Family] = &[&lists::FAMILY, &sorted::FAMILY];
+pub const FAMILIES: &[&Family] = &[&lists::FAMILY, &sort::FAMILY, &sorted::FAMILY];
 
 /// Placeholders whose words are one argument each, even with a space or with any byte in them.
 pub const WHOLE: &[&str] = &["e", "zm", "zs", "zr", "zl", "lon", "lat"];

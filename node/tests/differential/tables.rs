@@ -77,7 +77,7 @@ fn rows_of_the_command_table_are_those_of_redis() {
 }
 
 /// Commands whose arguments have other names since Redis 7.2.
-const RENAMED_ARGUMENTS: [&str; 7] = [
+const RENAMED_ARGUMENTS: [&str; 9] = [
     "client|kill",
     "client|list",
     "client|reply",
@@ -85,6 +85,8 @@ const RENAMED_ARGUMENTS: [&str; 7] = [
     "flushdb",
     "lcs",
     "shutdown",
+    "sort",
+    "sort_ro",
 ];
 
 /// The documented arguments of the first command, without the versions since when they exist.
