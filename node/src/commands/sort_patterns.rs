@@ -1,8 +1,8 @@
 //! The patterns of SORT: keys, and fields of hashes, whose names contain the element.
 
-use super::extended::Extended;
 use crate::execute::Context;
 use crate::keyspace::entry::ValueRef;
+use protocol::resp::read_double;
 use protocol::slots::slot_of;
 
 /// A pattern with a place for the element.
@@ -84,25 +84,9 @@ impl<'a> Pattern<'a> {
 /// is no number, or too large or small for one. Nothing is 0, and a NUL ends the text.
 pub fn weight(text: &[u8]) -> Option<f64> {
     let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
-    if text.is_empty() {
-        return Some(0.0);
-    }
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
-    let start = text.iter().position(|byte| !is_space(byte))?;
-    let text = std::str::from_utf8(&text[start..]).ok()?;
-    let magnitude = text.trim_start_matches(['+', '-']).to_ascii_lowercase();
-    if matches!(magnitude.as_str(), "inf" | "infinity") || magnitude.starts_with("0x") {
-        return Some(Extended::parse(text.as_bytes())?.to_f64());
-    }
-    let is_decimal = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | '+' | '-');
-    if !magnitude.chars().all(is_decimal) {
-        return None;
-    }
-    let number: f64 = text.parse().ok()?;
-    let digits = magnitude.split('e').next().unwrap_or_default();
-    let is_zero = !digits.contains(|c: char| matches!(c, '1'..='9'));
-    let fits = number.is_normal() || (number == 0.0 && is_zero);
-    fits.then_some(number)
+    let read = read_double(text);
+    let is_whole = read.used == text.len() && !read.out_of_range && !read.value.is_nan();
+    is_whole.then_some(read.value)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub fn same(words: &[Vec<u8>], redis: &[u8], node: &[u8]) -> bool {
     if redis == node {
         return true;
     }
-    if differences::excuse(words, node) || differences::is_list_encoding(redis, node) {
+    if differences::excuse(words, node) || differences::is_new_encoding(redis, node) {
         return true;
     }
     let error = redis.first() == Some(&b'-') || node.first() == Some(&b'-');

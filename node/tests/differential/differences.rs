@@ -148,7 +148,9 @@ pub fn excuse(words: &[Vec<u8>], node: &[u8]) -> bool {
     })
 }
 
-/// Small lists are listpacks since Redis 7.2; before, every list was a quicklist.
-pub fn is_list_encoding(redis: &[u8], node: &[u8]) -> bool {
-    redis == b"$9\r\nquicklist\r\n" && node == b"$8\r\nlistpack\r\n"
+/// Small lists and sets are listpacks since Redis 7.2; before, every list was a quicklist, and every
+/// set of more than integers a hashtable.
+pub fn is_new_encoding(redis: &[u8], node: &[u8]) -> bool {
+    let old = [&b"$9\r\nquicklist\r\n"[..], b"$9\r\nhashtable\r\n"];
+    old.contains(&redis) && node == b"$8\r\nlistpack\r\n"
 }
