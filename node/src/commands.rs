@@ -43,6 +43,7 @@ mod sort_patterns;
 mod sorted_sets;
 mod strings;
 mod syntax;
+mod tracking;
 mod transactions;
 mod wait;
 

@@ -24,7 +24,9 @@ pub mod pubsub;
 #[cfg(test)]
 mod pubsub_tests;
 pub mod rates;
+mod reclaim;
 mod replay;
+mod running;
 pub mod session;
 #[cfg(test)]
 mod set_tests;
@@ -35,6 +37,9 @@ mod sorted_tests;
 pub mod stats;
 #[cfg(test)]
 mod tests;
+pub mod tracking;
+#[cfg(test)]
+mod tracking_tests;
 pub mod view;
 pub mod waits;
 mod watch;
@@ -55,9 +60,11 @@ use pubsub::PubSub;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use rates::Rates;
+use running::Running;
 use session::{Session, SessionId, Sessions};
 use stats::Stats;
 use std::collections::BTreeMap;
+use tracking::Tracked;
 use view::{Refusal, View};
 use waits::{Wait, Waits};
 use watch::Watched;
@@ -103,32 +110,6 @@ pub enum Export {
     Given(SlotSet),
 }
 
-/// The session whose request is being executed; it is not among [`Engine::sessions`] meanwhile.
-#[derive(Debug, Default)]
-struct Running {
-    session: Option<SessionId>,
-    protocol: Protocol,
-    /// What it is sent beside the reply.
-    messages: Vec<u8>,
-}
-
-impl Running {
-    fn begin(&mut self, id: SessionId, session: &Session) {
-        self.session = Some(id);
-        self.protocol = session.protocol;
-    }
-
-    fn is(&self, id: SessionId) -> bool {
-        self.session == Some(id)
-    }
-
-    /// Ends it; gives the messages.
-    fn end(&mut self) -> Vec<u8> {
-        self.session = None;
-        std::mem::take(&mut self.messages)
-    }
-}
-
 pub struct Engine {
     pub keyspace: Keyspace,
     pub config: Config,
@@ -163,7 +144,10 @@ pub struct Engine {
     /// Clients that wait for replicas.
     pub waits: Waits,
     pub pubsub: PubSub,
+    pub tracked: Tracked,
     running: Running,
+    /// The command that runs.
+    current: Option<&'static Command>,
     /// Why the command that runs has to wait.
     block: Option<Block>,
     watched: Watched,
@@ -194,7 +178,9 @@ impl Engine {
             hang_ups: Vec::new(),
             waits: Waits::default(),
             pubsub: PubSub::default(),
+            tracked: Tracked::default(),
             running: Running::default(),
+            current: None,
             block: None,
             watched: Watched::default(),
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
@@ -219,6 +205,7 @@ impl Engine {
         self.watched
             .touch_all(|key| keyspace.find(&keyspace.hashed(key)).is_some());
         self.blocked.touch_all();
+        self.invalidate_all();
         let removed = self.keyspace.clear(&slots);
         self.stats.changes += removed;
         self.effects.push_keyspace(&[b"FLUSHALL"]);
@@ -266,6 +253,13 @@ impl Engine {
         if session.discards_reply(&outcome) && !self.last_command.is_some_and(pushes) {
             out.truncate(start);
         }
+        if let Some(tracking) = &mut session.tracking {
+            tracking.broken |= std::mem::take(&mut self.running.broken);
+            let again = self
+                .last_command
+                .is_some_and(|c| c.name == "client|caching");
+            tracking.caching &= again || session.transaction.is_some();
+        }
         self.sessions.put_back(id, session);
         // What the session is told of its own doing follows on the reply.
         out.extend_from_slice(&self.running.end());
@@ -298,6 +292,7 @@ impl Engine {
             && self.kills.is_empty()
             && self.hang_ups.is_empty()
             && self.pubsub.published.is_empty()
+            && !self.tracked.has_pending()
             && self.waits.over.is_empty())
     }
 
@@ -375,12 +370,16 @@ impl Engine {
         reply: ReplyWriter,
     ) -> Outcome {
         self.stats.count_call(command.index);
+        self.current = Some(command);
         let start = reply.position();
         let mut context = Context::new(self, session, command, now_ms, reply);
         (command.run)(&mut context, arguments);
         let (outcome, failed) = (context.outcome, context.reply.is_error_at(start));
         if failed {
             self.stats.count_failed(command.index);
+        }
+        if session.tracking.is_some() {
+            self.remember_read(session, command, arguments);
         }
         outcome
     }
@@ -433,30 +432,6 @@ impl Engine {
         limit > 0 && self.used_bytes() > limit
     }
 
-    /// Evicts until memory is within `maxmemory`, no key is left to evict, or a slice of work is
-    /// done.
-    pub fn make_room(&mut self, now_ms: u64) {
-        if !self.view.may_expire() {
-            return;
-        }
-        for _ in 0..EVICTIONS_PER_COMMAND_MAX {
-            if !self.is_full() {
-                return;
-            }
-            let random = &mut self.random;
-            let victim = eviction::candidate(
-                &self.keyspace,
-                self.config.maxmemory_policy,
-                self.config.maxmemory_samples,
-                now_ms,
-                || random.next_u64(),
-            );
-            let Some(key) = victim else { return };
-            self.stats.evicted_keys += 1;
-            self.delete(&key);
-        }
-    }
-
     pub fn hashed<'k>(&self, key: &'k [u8]) -> HashedKey<'k> {
         self.keyspace.hashed_with(&self.hint, key)
     }
@@ -476,75 +451,10 @@ impl Engine {
                     self.drop_if_expired(key, now_ms);
                 }
                 self.stats.keyspace_misses += 1;
+                self.notify_miss(key.bytes);
                 None
             }
         }
-    }
-
-    /// Removes a key that has expired, where this member may.
-    pub fn drop_if_expired(&mut self, key: &HashedKey, now_ms: u64) {
-        if self.keyspace.volatile_len() == 0 || !self.view.may_expire() {
-            return;
-        }
-        let entry = self.keyspace.find(key);
-        if entry.is_some_and(|entry| entry.is_expired(now_ms)) {
-            self.stats.expired_keys += 1;
-            self.delete(key.bytes);
-        }
-    }
-
-    /// Removes a key and logs it, as expiry and eviction do.
-    pub fn delete(&mut self, key: &[u8]) {
-        let hashed = self.keyspace.hashed(key);
-        if let Some(entry) = self.keyspace.remove(&hashed) {
-            self.keyspace.discard(entry.into_value());
-            self.touch(key);
-            self.effects.push(&hashed, &[b"DEL", key]);
-        }
-    }
-
-    /// Removes keys that have expired, going round the slots from `slot`; about `keys_max` of them.
-    /// Gives the slot to go on at. Only a primary expires: replicas are told by the log.
-    pub fn expire_some(&mut self, slot: u16, now_ms: u64, keys_max: usize) -> u16 {
-        let expires = self.keyspace.volatile_len() > 0 || self.keyspace.fields_may_expire();
-        if !self.view.may_expire() || !expires {
-            return slot;
-        }
-        let mut budget = keys_max;
-        for step in 0..protocol::slots::SLOT_COUNT {
-            let slot = (slot + step) % protocol::slots::SLOT_COUNT;
-            if !self.keyspace.may_expire(slot, now_ms) || !self.view.owns(slot) {
-                continue;
-            }
-            let expired = self.keyspace.expired_keys(slot, now_ms, budget);
-            let mut dropped = 0;
-            for key in &expired {
-                dropped += self.expire(key, now_ms, budget.saturating_sub(dropped));
-            }
-            budget = budget.saturating_sub(dropped.max(1));
-            if budget == 0 {
-                return slot;
-            }
-        }
-        slot
-    }
-
-    /// Removes a key that has expired, or about `fields_max` expired fields of a hash; gives how
-    /// many of either.
-    fn expire(&mut self, key: &[u8], now_ms: u64, fields_max: usize) -> usize {
-        let hashed = self.keyspace.hashed(key);
-        let entry = self.keyspace.find(&hashed);
-        if entry.is_some_and(|entry| entry.is_expired(now_ms)) {
-            self.stats.expired_keys += 1;
-            self.delete(key);
-            return 1;
-        }
-        if fields_max > 0 {
-            return self.drop_expired_fields(&hashed, now_ms, fields_max);
-        }
-        // It was taken for done: an update puts it back among those to look at.
-        self.keyspace.update(&hashed, |_| ());
-        0
     }
 
     /// Says that a key changed: transactions that watch it will fail, clients that wait for it are
@@ -552,6 +462,7 @@ impl Engine {
     pub fn touch(&mut self, key: &[u8]) {
         self.watched.touch(key);
         self.blocked.touch(key);
+        self.invalidate_changed(key);
     }
 
     /// Forgets a session.
@@ -559,6 +470,7 @@ impl Engine {
         self.forget_blocked(id);
         if let Some(mut session) = self.sessions.take(id) {
             self.forget_subscriptions(id, &mut session);
+            self.forget_tracking(id, &mut session);
             self.watched.forget(session.id, &session.watching);
             self.sessions.remove(id);
         }
@@ -577,9 +489,6 @@ const RUN_BY_LISTENERS: [&str; 9] = [
     "quit",
     "reset",
 ];
-
-/// Most keys evicted before one command; the rest follows with the next one and in the background.
-const EVICTIONS_PER_COMMAND_MAX: usize = 128;
 
 /// Longest part of an unknown command that its error quotes.
 const QUOTED_BYTES_MAX: usize = 128;

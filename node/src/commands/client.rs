@@ -9,7 +9,7 @@ use crate::execute::{Context, Outcome};
 use protocol::resp::parse_i64;
 use protocol::status::Role;
 
-const USUAL: u32 = NO_SCRIPT | LOADING | STALE;
+pub const USUAL: u32 = NO_SCRIPT | LOADING | STALE;
 
 pub const COMMANDS: &[Command] = &[command(
     "client",
@@ -120,6 +120,10 @@ pub const COMMANDS: &[Command] = &[command(
     )
     .syntax("(action=ON|OFF|SKIP)")
     .flags(USUAL),
+    super::tracking::TRACKING,
+    super::tracking::CACHING,
+    super::tracking::GETREDIR,
+    super::tracking::TRACKINGINFO,
     command(
         "client|help",
         2,

@@ -125,6 +125,7 @@ fn select(context: &mut Context, arguments: &[&[u8]]) {
 fn reset(context: &mut Context, _arguments: &[&[u8]]) {
     context.discard_transaction();
     context.forget_subscriptions();
+    context.forget_tracking();
     let required = context.engine.requires_password();
     let system = !required && context.engine.system_password.is_none();
     let session = &mut *context.session;

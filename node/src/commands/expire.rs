@@ -5,6 +5,7 @@ use super::flag::{FAST, READ, WRITE};
 use super::{Command, command};
 use crate::execute::Context;
 use crate::execute::context::{Failure, integer};
+use crate::execute::notify::class;
 use crate::keyspace::HashedKey;
 
 pub const COMMANDS: &[Command] = &[
@@ -199,6 +200,7 @@ fn expire(
         Ok(at) if at > context.now_ms => context.set_expiry(&key, Some(at)),
         _ => {
             context.remove(&key);
+            context.engine.notify(class::GENERIC, "del", key.bytes);
         }
     }
     context.reply.integer(1);
@@ -213,16 +215,20 @@ impl Context<'_> {
             entry.set_expires_at_ms(expires_at_ms);
             changes
         };
-        if self.engine.keyspace.update(key, change) != Some(true) {
+        let changes = self.engine.keyspace.update(key, change) == Some(true);
+        if !changes {
+            if expires_at_ms.is_some() {
+                self.engine.notify(class::GENERIC, "expire", key.bytes);
+            }
             return;
         }
-        match expires_at_ms {
-            Some(at) => {
-                let at = at.to_string();
-                self.changed(key, &[b"PEXPIREAT", key.bytes, at.as_bytes()]);
-            }
-            None => self.changed(key, &[b"PERSIST", key.bytes]),
-        }
+        let Some(at) = expires_at_ms else {
+            self.changed(key, &[b"PERSIST", key.bytes]);
+            return self.engine.notify(class::GENERIC, "persist", key.bytes);
+        };
+        let at = at.to_string();
+        self.changed(key, &[b"PEXPIREAT", key.bytes, at.as_bytes()]);
+        self.engine.notify(class::GENERIC, "expire", key.bytes);
     }
 }
 

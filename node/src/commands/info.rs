@@ -118,7 +118,7 @@ fn clients(text: &mut String, engine: &Engine, _now_ms: u64) {
         "cluster_connections": 0,
         "maxclients": engine.config.maxclients,
         "blocked_clients": engine.blocked.len() + engine.waits.len(),
-        "tracking_clients": 0,
+        "tracking_clients": engine.tracked.clients(),
         "clients_in_timeout_table": 0,
     );
 }
@@ -206,6 +206,9 @@ fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
         "pubsub_channels": engine.pubsub.of(Kind::Channel).len(),
         "pubsub_patterns": engine.pubsub.of(Kind::Pattern).len(),
         "pubsubshard_channels": engine.pubsub.of(Kind::Shard).len(),
+        "tracking_total_keys": engine.tracked.keys(),
+        "tracking_total_items": engine.tracked.items(),
+        "tracking_total_prefixes": engine.tracked.prefixes(),
         "latest_fork_usec": 0,
         "total_forks": 0,
         "migrate_cached_sockets": 0,

@@ -5,6 +5,7 @@ use super::flag::{DANGEROUS, FAST, KEYSPACE, READ, WRITE};
 use super::{Command, command};
 use crate::execute::Context;
 use crate::execute::context::{Failure, SYNTAX};
+use crate::execute::notify::class;
 
 pub const COMMANDS: &[Command] = &[
     command("del", -2, Generic, "1.0.0", "Deletes keys.", delete)
@@ -137,6 +138,7 @@ fn delete(context: &mut Context, arguments: &[&[u8]]) {
         let key = context.hashed(name);
         // An expired key is gone already.
         if context.peek(&key).is_some() && context.remove(&key) {
+            context.engine.notify(class::GENERIC, "del", name);
             count += 1;
         }
     }
@@ -184,6 +186,13 @@ fn rename(context: &mut Context, arguments: &[&[u8]], only_new: bool) -> Result<
         context.engine.touch(to.bytes);
         context.changed(&from, &[b"RENAME", from.bytes, to.bytes]);
         context.engine.effects.also_changes(&to);
+        if !taken {
+            context.engine.notify(class::NEW, "new", to.bytes);
+        }
+        context
+            .engine
+            .notify(class::GENERIC, "rename_from", from.bytes);
+        context.engine.notify(class::GENERIC, "rename_to", to.bytes);
     }
     if only_new {
         context.reply.integer(1);

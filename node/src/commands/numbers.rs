@@ -6,6 +6,7 @@ use super::flag::{DENY_OOM, FAST, WRITE};
 use super::{Command, command};
 use crate::execute::Context;
 use crate::execute::context::{Failure, WRONG_TYPE, integer};
+use crate::execute::notify::class;
 use crate::keyspace::entry::{Entry, EntryRef, ValueRef};
 
 pub const COMMANDS: &[Command] = &[
@@ -107,6 +108,7 @@ fn add(context: &mut Context, name: &[u8], by: i64) -> Result<(), Failure> {
         .ok_or("ERR increment or decrement would overflow")?;
     let text = new.to_string();
     context.put_string(&key, text.as_bytes(), expires_at_ms);
+    context.engine.notify(class::STRING, "incrby", key.bytes);
     context.reply.integer(new);
     Ok(())
 }
@@ -123,6 +125,9 @@ fn incrbyfloat(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure
     let new = new.ok_or("ERR increment would produce NaN or Infinity")?;
     let text = new.to_text();
     context.put_string(&key, text.as_bytes(), expires_at_ms);
+    context
+        .engine
+        .notify(class::STRING, "incrbyfloat", key.bytes);
     context.engine.keyspace.update(&key, Entry::keep_as_text);
     context.reply.bulk(text.as_bytes());
     Ok(())

@@ -5,6 +5,7 @@ use super::flag::{DENY_OOM, FAST, WRITE};
 use super::{Command, command};
 use crate::execute::Context;
 use crate::execute::context::{Failure, SYNTAX, integer};
+use crate::execute::notify::class;
 
 pub const COMMANDS: &[Command] = &[
     command(
@@ -217,6 +218,10 @@ fn set(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let refused = (options.only_new && exists) || (options.only_existing && !exists);
     if !refused {
         context.put_string(&key, arguments[2], expires_at_ms);
+        context.engine.notify(class::STRING, "set", key.bytes);
+        if options.expiry.is_some() {
+            context.engine.notify(class::GENERIC, "expire", key.bytes);
+        }
     }
     match (options.get, refused, old) {
         (true, _, Some(old)) => context.reply.bulk(&old),
@@ -231,6 +236,7 @@ fn setnx(context: &mut Context, arguments: &[&[u8]]) {
     let exists = context.peek(&key).is_some();
     if !exists {
         context.put_string(&key, arguments[2], None);
+        context.engine.notify(class::STRING, "set", key.bytes);
     }
     context.reply.integer(i64::from(!exists));
 }
@@ -244,6 +250,8 @@ fn set_with_expiry(context: &mut Context, arguments: &[&[u8]], unit: Unit) -> Re
     let expires_at_ms = expiry.resolve(context)?;
     let key = context.hashed(arguments[1]);
     context.put_string(&key, arguments[3], Some(expires_at_ms));
+    context.engine.notify(class::STRING, "set", key.bytes);
+    context.engine.notify(class::GENERIC, "expire", key.bytes);
     context.reply.ok();
     Ok(())
 }
@@ -252,6 +260,7 @@ fn getset(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let key = context.hashed(arguments[1]);
     let old = context.lookup_string(&key)?;
     context.put_string(&key, arguments[2], None);
+    context.engine.notify(class::STRING, "set", key.bytes);
     match old {
         Some(old) => context.reply.bulk(&old),
         None => context.reply.null(),
@@ -275,6 +284,7 @@ fn getex(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     context.reply.bulk(&value);
     if expires_at_ms.is_some_and(|at| at <= context.now_ms) {
         context.remove(&key);
+        context.engine.notify(class::GENERIC, "del", key.bytes);
     } else if persist || expires_at_ms.is_some() {
         context.set_expiry(&key, expires_at_ms);
     }

@@ -5,6 +5,7 @@ use super::flag::{DENY_OOM, FAST, READ, WRITE};
 use super::{Command, answers, command};
 use crate::execute::Context;
 use crate::execute::context::{Failure, WRONG_TYPE, integer};
+use crate::execute::notify::class;
 use crate::keyspace::entry::{EntryRef, ValueRef};
 
 pub const COMMANDS: &[Command] = &[
@@ -186,6 +187,7 @@ fn getdel(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         return Ok(());
     };
     context.remove(&key);
+    context.engine.notify(class::GENERIC, "del", key.bytes);
     context.reply.bulk(&value);
     Ok(())
 }
@@ -197,6 +199,7 @@ fn append(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let max = context.engine.config.bulk_bytes_max;
     let Some(entry) = context.lookup(&key) else {
         context.put_string(&key, tail, None);
+        context.engine.notify(class::STRING, "append", key.bytes);
         context.reply.integer(tail.len() as i64);
         return Ok(());
     };
@@ -213,6 +216,7 @@ fn append(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     });
     let length = appended.flatten().ok_or(TOO_LONG)?;
     context.changed(&key, &[b"APPEND", key.bytes, tail]);
+    context.engine.notify(class::STRING, "append", key.bytes);
     context.reply.integer(length as i64);
     Ok(())
 }
@@ -275,6 +279,7 @@ fn setrange(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         let mut value = vec![0; offset];
         value.extend_from_slice(patch);
         context.put_string(&key, &value, None);
+        context.engine.notify(class::STRING, "setrange", key.bytes);
         let keyspace = &mut context.engine.keyspace;
         keyspace.update(&key, |entry| entry.bytes_mut().is_some());
         context.reply.integer(value.len() as i64);
@@ -289,6 +294,7 @@ fn setrange(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         Some(bytes.len())
     });
     context.changed(&key, &[b"SETRANGE", key.bytes, arguments[2], patch]);
+    context.engine.notify(class::STRING, "setrange", key.bytes);
     context.reply.integer(length.flatten().unwrap_or(0) as i64);
     Ok(())
 }
@@ -318,6 +324,7 @@ fn mset(context: &mut Context, arguments: &[&[u8]], only_new: bool) -> Result<()
     for pair in pairs.chunks(2) {
         let key = context.hashed(pair[0]);
         context.put_string(&key, pair[1], None);
+        context.engine.notify(class::STRING, "set", key.bytes);
     }
     context.make_atomic(first_effect);
     if only_new {

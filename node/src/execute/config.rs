@@ -1,5 +1,6 @@
 //! Configuration: the options of `CONFIG GET` and `CONFIG SET`, one row each.
 
+use super::notify;
 use super::output_limit::{self, DEFAULT_LIMITS, OutputLimit};
 use super::view::Facts;
 use crate::keyspace::eviction::{POLICIES, Policy};
@@ -53,6 +54,8 @@ pub struct Config {
     pub requirepass: String,
     /// What `notify-keyspace-events` asks for, as bits of `notify::class`.
     pub notify_events: u32,
+    /// Most keys that sessions are remembered to have read; 0 means no limit.
+    pub tracking_keys_max: u64,
     pub encodings: Encodings,
     /// `client-output-buffer-limit` by [`Class`](super::session::Class).
     pub output_limits: [OutputLimit; 3],
@@ -112,6 +115,7 @@ impl Default for Config {
             migration_bytes_per_second: 32 * 1024 * 1024,
             requirepass: String::new(),
             notify_events: 0,
+            tracking_keys_max: 1_000_000,
             encodings: Encodings::default(),
             output_limits: DEFAULT_LIMITS,
         }
@@ -272,6 +276,15 @@ pub const OPTIONS: &[ConfigOption] = &[
             Ok(())
         },
     ),
+    settable(
+        "notify-keyspace-events",
+        |config, _| notify::write(config.notify_events),
+        |config, text| {
+            config.notify_events = notify::parse(text)
+                .ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
+            Ok(())
+        },
+    ),
     fixed("port", |_, facts| facts.port.to_string()),
     settable(
         "proto-max-bulk-len",
@@ -308,6 +321,14 @@ pub const OPTIONS: &[ConfigOption] = &[
         |c, _| c.tcp_keepalive_seconds.to_string(),
         |config, text| {
             config.tcp_keepalive_seconds = number(text, 0, INT_MAX)? as u32;
+            Ok(())
+        },
+    ),
+    settable(
+        "tracking-table-max-keys",
+        |c, _| c.tracking_keys_max.to_string(),
+        |config, text| {
+            config.tracking_keys_max = number(text, 0, i64::MAX as u64)?;
             Ok(())
         },
     ),
@@ -386,6 +407,7 @@ mod tests {
                 "appendfsync" => "always",
                 "maxmemory-policy" => "allkeys-lfu",
                 "maxmemory-samples" => "10",
+                "notify-keyspace-events" => "AKEm",
                 "client-output-buffer-limit" => "normal 1 2 3 slave 4 5 6 pubsub 7 8 9",
                 "proto-max-bulk-len" | "repl-backlog-size" | "migration-bytes-per-second" => {
                     "2097152"

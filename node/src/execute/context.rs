@@ -92,6 +92,11 @@ impl<'a> Context<'a> {
     pub fn peek(&mut self, key: &HashedKey) -> Option<EntryRef<'_>> {
         self.engine.drop_if_expired(key, self.now_ms);
         let now_ms = self.now_ms;
+        if self.engine.config.notify_events & class::MISS != 0
+            && self.engine.keyspace.find(key).is_none()
+        {
+            self.engine.notify_miss(key.bytes);
+        }
         self.engine
             .keyspace
             .find(key)
@@ -199,9 +204,14 @@ impl<'a> Context<'a> {
     /// Puts a value under a key, logs it as `SET`, and wakes those who watch.
     pub fn put_string(&mut self, key: &HashedKey, value: &[u8], expires_at_ms: Option<u64>) {
         let access = eviction::first_access(self.engine.config.maxmemory_policy, self.now_ms);
+        let asked = self.engine.config.notify_events & class::NEW != 0;
+        let new = asked && self.engine.keyspace.find(key).is_none();
         self.engine
             .keyspace
             .put_string(key, value, expires_at_ms, access);
+        if new {
+            self.engine.notify(class::NEW, "new", key.bytes);
+        }
         match expires_at_ms {
             None => self.changed(key, &[b"SET", key.bytes, value]),
             Some(at) => {

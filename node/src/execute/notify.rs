@@ -4,6 +4,7 @@
 //! Source: the Redis documentation on keyspace notifications, for the letters and event names.
 
 use super::Engine;
+use crate::commands::flag;
 
 /// Classes of events, to be combined.
 pub mod class {
@@ -24,9 +25,71 @@ pub mod class {
     pub const MISS: u32 = 1 << 11;
     /// Keys that were added.
     pub const NEW: u32 = 1 << 12;
+    /// Types of modules; there are none.
+    pub const MODULE: u32 = 1 << 13;
+
+    /// What `A` stands for.
+    pub const ALL: u32 =
+        GENERIC | STRING | LIST | SET | HASH | SORTED | EXPIRED | EVICTED | STREAM | MODULE;
+}
+
+/// The letters of `notify-keyspace-events`, in the order in which they are shown.
+const LETTERS: [(char, u32); 14] = [
+    ('g', class::GENERIC),
+    ('$', class::STRING),
+    ('l', class::LIST),
+    ('s', class::SET),
+    ('h', class::HASH),
+    ('z', class::SORTED),
+    ('x', class::EXPIRED),
+    ('e', class::EVICTED),
+    ('t', class::STREAM),
+    ('d', class::MODULE),
+    ('n', class::NEW),
+    ('K', class::KEYSPACE),
+    ('E', class::KEYEVENT),
+    ('m', class::MISS),
+];
+
+/// How many of the letters `A` hides.
+const IN_ALL: usize = 11;
+
+/// The classes that letters ask for; `None` when one is unknown.
+pub fn parse(letters: &str) -> Option<u32> {
+    letters.chars().try_fold(0, |classes, letter| {
+        let known = LETTERS.iter().find(|(known, _)| *known == letter);
+        match (letter, known) {
+            ('A', _) => Some(classes | class::ALL),
+            (_, known) => Some(classes | known?.1),
+        }
+    })
+}
+
+/// The letters for classes.
+pub fn write(classes: u32) -> String {
+    let all = classes & class::ALL == class::ALL;
+    let shown = LETTERS.iter().skip(if all { IN_ALL } else { 0 });
+    let letters = shown.filter(|(_, class)| classes & class != 0);
+    let begin = if all { "A" } else { "" };
+    begin
+        .chars()
+        .chain(letters.map(|(letter, _)| *letter))
+        .collect()
 }
 
 impl Engine {
+    /// Tells that a key that a command wants to read is not there.
+    #[inline]
+    pub(super) fn notify_miss(&mut self, key: &[u8]) {
+        if self.config.notify_events & class::MISS != 0
+            && let Some(command) = self.current
+            && command.has(flag::READ)
+            && !command.name.starts_with("object")
+        {
+            self.notify(class::MISS, "keymiss", key);
+        }
+    }
+
     /// Tells of an event of a key, if its class is asked for.
     pub fn notify(&mut self, class: u32, event: &str, key: &[u8]) {
         if self.config.notify_events & class == 0 {
@@ -40,5 +103,21 @@ impl Engine {
             let channel = [b"__keyevent@0__:", event.as_bytes()].concat();
             self.publish(&channel, key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_read_and_shown() {
+        let check = |letters, expect: &str| assert_eq!(parse(letters).map(write).unwrap(), expect);
+        check("", "");
+        check("KEA", "AKE");
+        check("Kg$lshzxetd", "AK");
+        check("Elg", "glE");
+        check("Knm", "nKm");
+        assert_eq!(parse("KEb"), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::pubsub::{Kind, Subscriptions};
+use super::tracking::Tracking;
 use super::watch::WatchedKey;
 use crate::commands::{Command, flag};
 use protocol::resp::Protocol;
@@ -61,6 +62,7 @@ pub struct Session {
     pub outbox: Vec<u8>,
     pub unsent: Unsent,
     pub subscriptions: Option<Box<Subscriptions>>,
+    pub tracking: Option<Box<Tracking>>,
     /// Bytes of requests that have not been executed yet.
     pub query_bytes: usize,
 }
@@ -106,6 +108,7 @@ impl Session {
             outbox: Vec::new(),
             unsent: Unsent::default(),
             subscriptions: None,
+            tracking: None,
             query_bytes: 0,
         }
     }

@@ -24,6 +24,7 @@ impl State {
             return;
         }
         self.end_waits();
+        self.engine.tell_prefixes();
         if !self.engine.pubsub.published.is_empty() {
             self.forward_published(needed);
         }

@@ -2,9 +2,10 @@
 //! meanwhile.
 
 use crate::harness::{ANSWER, Cluster, DEADLINE, number, pause, text};
+use protocol::admin::AdminRequest;
 use protocol::client::Client;
 use protocol::resp::{Reply, write_request};
-use protocol::topology::Consistency;
+use protocol::topology::{ClusterMode, Consistency};
 use tokio::time::Instant;
 
 fn requests(lines: &[&str]) -> Vec<u8> {
@@ -108,4 +109,91 @@ async fn a_reply_beyond_the_output_limit_ends_the_connection() {
     assert_eq!(text(&other.call(limit).await.unwrap()), "OK");
     other.call(&[b"GET", b"a"]).await.unwrap_err();
     assert_eq!(text(&cluster.run("s0-0", "STRLEN a").await), "100000");
+}
+
+#[tokio::test]
+async fn a_pop_that_waits_is_served_in_its_place_by_another_connection() {
+    let cluster = Cluster::start(1, 2).await;
+    let mut popper = cluster.client("s0-0").await;
+    let lines = [
+        "PING one",
+        "BLPOP list 0",
+        "PING two",
+        "BLPOP list 0.05",
+        "PING three",
+    ];
+    popper.send(&requests(&lines)).await.unwrap();
+    assert_eq!(texts(&mut popper, 1).await, ["one"]);
+    until_blocked(&cluster, "s0-0", 1).await;
+    // What comes while it waits is kept for later.
+    popper.send(&requests(&["PING four"])).await.unwrap();
+    cluster.run("s0-0", "RPUSH list a").await;
+    let bulk = |text: &str| Reply::Bulk(text.as_bytes().to_vec());
+    let popped = popper.receive().await.unwrap();
+    assert_eq!(popped, Reply::Array(vec![bulk("list"), bulk("a")]));
+    assert_eq!(
+        texts(&mut popper, 4).await,
+        ["two", "(nil)", "three", "four"]
+    );
+    cluster.until_equal("s0-0", "s0-1").await;
+}
+
+#[tokio::test]
+async fn a_pop_whose_client_has_gone_takes_nothing() {
+    let cluster = eventual(1).await;
+    let mut popper = cluster.client("s0-0").await;
+    popper.send(&requests(&["BLPOP list 0"])).await.unwrap();
+    until_blocked(&cluster, "s0-0", 1).await;
+    drop(popper);
+    until_blocked(&cluster, "s0-0", 0).await;
+    cluster.run("s0-0", "RPUSH list a").await;
+    assert_eq!(text(&cluster.run("s0-0", "LLEN list").await), "1");
+}
+
+#[tokio::test]
+async fn a_pop_that_waits_is_told_where_its_slot_has_gone() {
+    let mut cluster = Cluster::start(2, 1).await;
+    let mut popper = cluster.client("s1-0").await;
+    popper.send(&requests(&["BLPOP a 0"])).await.unwrap();
+    until_blocked(&cluster, "s1-0", 1).await;
+    cluster.migrate("m1", "15495", "s1", "s0").await;
+    let moved = format!("MOVED 15495 {}", cluster.running["s0-0"].address);
+    assert_eq!(texts(&mut popper, 1).await, [moved]);
+}
+
+#[tokio::test]
+async fn a_pop_that_waits_is_told_of_a_new_primary() {
+    let mut cluster = Cluster::start(1, 2).await;
+    let mut popper = cluster.client("s0-0").await;
+    popper.send(&requests(&["BLPOP a 0"])).await.unwrap();
+    until_blocked(&cluster, "s0-0", 1).await;
+    let handover = AdminRequest::Handover {
+        member: "s0-1".to_owned(),
+        timeout_ms: 5000,
+    };
+    cluster.ask("s0-0", &handover).await.unwrap();
+    cluster.promote_rather("s0", "s0-1").await;
+    let moved = format!("MOVED 15495 {}", cluster.running["s0-1"].address);
+    assert_eq!(texts(&mut popper, 1).await, [moved]);
+}
+
+#[tokio::test]
+async fn a_plain_primary_unblocks_its_clients_when_it_is_deposed() {
+    let mut cluster = Cluster::start(1, 2).await;
+    cluster
+        .change(|topology| topology.cluster_mode = ClusterMode::Disabled)
+        .await;
+    let mut popper = cluster.client("s0-0").await;
+    popper.send(&requests(&["BLPOP a 0"])).await.unwrap();
+    until_blocked(&cluster, "s0-0", 1).await;
+    let handover = AdminRequest::Handover {
+        member: "s0-1".to_owned(),
+        timeout_ms: 5000,
+    };
+    cluster.ask("s0-0", &handover).await.unwrap();
+    cluster.promote_rather("s0", "s0-1").await;
+    let told = "UNBLOCKED force unblock from blocking operation, instance state changed \
+                (master -> replica?)";
+    assert_eq!(texts(&mut popper, 1).await, [told]);
+    popper.receive().await.unwrap_err();
 }

@@ -1,0 +1,40 @@
+//! The session whose request is being executed: what others that tell it something need to know of
+//! it meanwhile.
+
+use super::session::{Session, SessionId};
+use super::tracking::Seen;
+use protocol::resp::Protocol;
+
+/// The session whose request is being executed; it is not among [`Engine::sessions`] meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Running {
+    pub(super) session: Option<SessionId>,
+    pub(super) client: u64,
+    pub(super) protocol: Protocol,
+    pub(super) tracks: Option<Seen>,
+    pub(super) listens: bool,
+    /// The client that it redirects to was found to be gone.
+    pub(super) broken: bool,
+    /// What it is sent beside the reply.
+    pub(super) messages: Vec<u8>,
+}
+
+impl Running {
+    pub(super) fn begin(&mut self, id: SessionId, session: &Session) {
+        self.session = Some(id);
+        self.client = session.id;
+        self.protocol = session.protocol;
+        self.tracks = Seen::of(session);
+        self.listens = session.listens();
+    }
+
+    pub(super) fn is(&self, id: SessionId) -> bool {
+        self.session == Some(id)
+    }
+
+    /// Ends it; gives the messages.
+    pub(super) fn end(&mut self) -> Vec<u8> {
+        self.session = None;
+        std::mem::take(&mut self.messages)
+    }
+}
