@@ -34,6 +34,7 @@ mod object;
 mod picks;
 mod pubsub;
 mod scan;
+mod scripting;
 mod server;
 mod set;
 mod set_algebra;
@@ -86,6 +87,12 @@ pub mod flag {
     pub const ALLOW_BUSY: u32 = 1 << 15;
     /// For `COMMAND`: not in the slow log itself; what it runs is.
     pub const SKIP_SLOWLOG: u32 = 1 << 16;
+    /// Runs what may write: it waits where writes wait.
+    pub const MAY_WRITE: u32 = 1 << 17;
+    /// For `COMMAND`: not shown by `MONITOR`, or not with its arguments.
+    pub const SKIP_MONITOR: u32 = 1 << 22;
+    /// For `COMMAND`: it may be called without keys, though it has a place for them.
+    pub const NO_MANDATORY_KEYS: u32 = 1 << 23;
 
     /// Concerns channels, not keys.
     pub const PUBSUB: u32 = 1 << 20;
@@ -93,7 +100,9 @@ pub mod flag {
     pub const MAY_REPLICATE: u32 = 1 << 21;
 
     /// Names in `COMMAND INFO`.
-    pub const NAMES: [(u32, &str); 14] = [
+    pub const NAMES: [(u32, &str); 16] = [
+        (SKIP_MONITOR, "skip_monitor"),
+        (NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (PUBSUB, "pubsub"),
         (WRITE, "write"),
         (READ, "readonly"),
@@ -363,7 +372,11 @@ impl Command {
             (flag::ADMIN | flag::DANGEROUS, "dangerous"),
             (flag::BLOCKING, "blocking"),
         ];
-        let held = implied.iter().filter(|(flags, _)| self.flags & flags != 0);
+        // What a script reads is not the command's own.
+        let reads = |flags: u32| flags == flag::READ && self.group == Group::Scripting;
+        let held = implied
+            .iter()
+            .filter(|(flags, _)| self.flags & flags != 0 && !reads(*flags));
         for (_, name) in held {
             if !categories.contains(name) {
                 categories.push(name);
@@ -422,6 +435,7 @@ const FAMILIES: &[&[Command]] = &[
     sorted_sets::combine::COMMANDS,
     sorted_sets::walk::COMMANDS,
     transactions::COMMANDS,
+    scripting::COMMANDS,
     server::COMMANDS,
     wait::COMMANDS,
     pubsub::COMMANDS,
@@ -545,6 +559,7 @@ mod tests {
                 command.has(flag::WRITE | flag::READ) == command.has_keys()
                     || command.has(flag::KEYSPACE)
                     || command.has(flag::PUBSUB)
+                    || command.group == Group::Scripting
                     || name == "watch",
                 "{name}"
             );

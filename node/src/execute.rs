@@ -50,6 +50,7 @@ pub use replay::ReplayError;
 use crate::commands::{Command, CommandTable, flag};
 use crate::keyspace::entry::EntryRef;
 use crate::keyspace::{Found, HashedKey, Hint, Keyspace, eviction};
+use crate::script::Scripts;
 use blocked::{Block, Blocked};
 use config::Config;
 use effects::Effects;
@@ -133,6 +134,9 @@ pub struct Engine {
     pub hint: Hint,
     /// A transaction runs; its effects are made atomic when it ends.
     pub in_transaction: bool,
+    pub scripts: Scripts,
+    /// The script executed last has used data beside the keys that it was told of.
+    pub script_strayed: bool,
     /// Clients that wait for keys.
     pub blocked: Blocked,
     /// Sessions that waited and have been answered.
@@ -172,6 +176,8 @@ impl Engine {
             last_command: None,
             hint: Hint::default(),
             in_transaction: false,
+            scripts: Scripts::default(),
+            script_strayed: false,
             blocked: Blocked::default(),
             unblocked: Vec::new(),
             outboxes: Vec::new(),
@@ -418,6 +424,22 @@ impl Engine {
         let listens = session.listens() && session.protocol == Protocol::Resp2;
         if listens && !RUN_BY_LISTENERS.contains(&command.name) {
             return Err(Refusal::Listens(command.full_name()));
+        }
+        Ok(())
+    }
+
+    /// What may stand against running a command that a script calls. Memory is the script's to
+    /// check.
+    pub fn check_in_script(
+        &self,
+        session: &Session,
+        command: &'static Command,
+        arguments: &[&[u8]],
+    ) -> Result<(), Refusal> {
+        let slot_of = |key: &[u8]| self.keyspace.hashed_with(&self.hint, key).slot;
+        self.view.check(session, command, arguments, slot_of)?;
+        if command.has(flag::WRITE) && self.view.disk_error.is_some() {
+            return Err(Refusal::DiskError);
         }
         Ok(())
     }

@@ -18,5 +18,6 @@ pub mod options;
 pub mod persist;
 pub mod rdb;
 pub mod replicate;
+pub mod script;
 pub mod start;
 pub mod values;

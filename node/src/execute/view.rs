@@ -216,17 +216,22 @@ impl View {
             return Err(Refusal::Loading);
         }
         let writes = command.has(flag::WRITE);
+        let may_write = writes || command.has(flag::MAY_WRITE) && self.role == Role::Primary;
         match self.slot_of_keys(command, arguments, slot_of)? {
             // A client may leave a channel anywhere.
             Some(_) if command.name == "sunsubscribe" => return Ok(()),
             Some(slot) => {
                 let reads_here = session.read_only || command.has(flag::PUBSUB);
                 self.check_slot(reads_here, writes, slot)?;
+                if may_write && self.role == Role::Primary && self.braked.contains(slot) {
+                    return Err(Refusal::Frozen);
+                }
             }
-            None if !writes && !command.has(flag::KEYSPACE) => return Ok(()),
-            None => self.check_role(writes)?,
+            None if !may_write && !command.has(flag::KEYSPACE) => return Ok(()),
+            None if writes || command.has(flag::KEYSPACE) => self.check_role(writes)?,
+            None => {}
         }
-        if writes && self.paused {
+        if may_write && self.paused {
             return Err(Refusal::Frozen);
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::ahead::{Ahead, Stop};
 use super::{Member, State};
-use crate::commands::{Command, flag};
+use crate::commands::{Command, Group, flag};
 use crate::execute::Outcome;
 use crate::execute::session::SessionId;
 use crate::execute::waits::Wait;
@@ -243,7 +243,9 @@ impl Run<'_> {
         }
         let engine = &self.state.engine;
         let pending = &self.state.pending;
-        let whole = command.has(flag::KEYSPACE) || command.has(flag::IN_MULTI_AT_ONCE);
+        let whole = command.has(flag::KEYSPACE)
+            || command.has(flag::IN_MULTI_AT_ONCE)
+            || command.group == Group::Scripting && self.state.engine.script_strayed;
         let needed = if whole {
             pending.needed_by_all()
         } else {
@@ -257,7 +259,10 @@ impl Run<'_> {
 }
 
 fn touches_data(command: &Command) -> bool {
-    command.has_keys() || command.has(flag::KEYSPACE) || command.has(flag::IN_MULTI_AT_ONCE)
+    command.has_keys()
+        || command.group == Group::Scripting
+        || command.has(flag::KEYSPACE)
+        || command.has(flag::IN_MULTI_AT_ONCE)
 }
 
 fn refuse(error: RequestError, out: &mut Vec<u8>) -> Next {

@@ -1,0 +1,211 @@
+//! Lua scripts and functions: the machine that runs them, what they may call, and what is cached.
+//!
+//! A script runs to its end within one command; what it calls goes through [`Engine::run`] like any
+//! other command, and its effects are made atomic. The state of Lua belongs to the engine; while it
+//! runs, its callbacks find the engine in [`RUNNING`], which is set for just so long. No clock, no
+//! socket, no random source: scripts see the time of the command that runs them.
+
+mod api;
+mod bit;
+mod cache;
+mod call;
+mod cjson;
+mod cmsgpack;
+mod convert;
+mod failure;
+mod flags;
+mod number;
+mod pack;
+mod sandbox;
+
+pub use cache::{Cache, Script};
+pub use flags::{FLAG_NAMES, flag};
+pub use sandbox::{Machine, Shared};
+
+use crate::execute::session::Session;
+use crate::execute::{Context, Engine};
+use mlua::Value;
+use protocol::resp::{Protocol, ReplyWriter};
+use std::rc::Rc;
+
+/// What a script that runs may use.
+pub struct Running<'a> {
+    pub engine: &'a mut Engine,
+    pub session: &'a mut Session,
+    /// The keys that the script was told of.
+    pub keys: &'a [&'a [u8]],
+}
+
+impl<'short, 'long: 'short> scoped_tls_hkt::ReborrowMut<'short> for Running<'long> {
+    type Result = Running<'short>;
+
+    fn reborrow_mut(&'short mut self) -> Running<'short> {
+        Running {
+            engine: self.engine,
+            session: self.session,
+            keys: self.keys,
+        }
+    }
+}
+
+scoped_tls_hkt::scoped_thread_local!(
+    /// The engine in whose name Lua runs on this thread; unset while a command that a script has
+    /// called runs.
+    pub static mut RUNNING: for<'a> Running<'a>
+);
+
+/// How a script is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Mode<'a> {
+    /// As the end of error messages names it: the script's hash or the function's name.
+    pub name: &'a str,
+    /// `None`: the flags of a script that does not declare any.
+    pub flags: Option<u32>,
+    /// Asked for by the command (`EVAL_RO`).
+    pub read_only: bool,
+}
+
+/// Keys first, then the other arguments.
+#[derive(Debug, Clone, Copy)]
+pub struct Arguments<'a> {
+    pub keys: &'a [&'a [u8]],
+    pub others: &'a [&'a [u8]],
+}
+
+/// Everything of scripts that the engine keeps.
+#[derive(Default)]
+pub struct Scripts {
+    pub cache: Cache,
+    machine: Option<Machine>,
+}
+
+impl std::fmt::Debug for Scripts {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(formatter, "Scripts({})", self.cache.len())
+    }
+}
+
+/// The error when Lua has no memory for itself.
+const NO_MACHINE: &str = "ERR Lua could not be started";
+
+impl Scripts {
+    /// The machine, which is made when it is first needed.
+    fn machine(&mut self) -> Result<&Machine, Vec<u8>> {
+        if self.machine.is_none() {
+            self.machine = Some(Machine::new().map_err(|_| NO_MACHINE.as_bytes().to_vec())?);
+        }
+        self.machine.as_ref().ok_or_else(|| NO_MACHINE.into())
+    }
+
+    /// The script of a text, compiled when it is not known yet. `stays`: it is never evicted.
+    pub fn compile(&mut self, text: &[u8], stays: bool) -> Result<Rc<Script>, Vec<u8>> {
+        if let Some(script) = self.cache.of_text(text) {
+            if stays {
+                self.cache.keep(&script);
+            }
+            return Ok(script);
+        }
+        let (flags, body) = flags::header(text)?;
+        let id = self.cache.next_id();
+        self.machine()?.define(id, body)?;
+        let (script, evicted) = self.cache.insert(id, text, flags, stays);
+        if let Some(evicted) = evicted {
+            self.machine()?.forget(evicted)?;
+        }
+        Ok(script)
+    }
+
+    /// Forgets all scripts; the machine with what it holds is dropped.
+    pub fn flush(&mut self) {
+        self.cache = Cache::default();
+        self.machine = None;
+    }
+
+    /// Bytes that Lua uses.
+    pub fn used_bytes(&self) -> u64 {
+        self.machine.as_ref().map_or(0, Machine::used_bytes)
+    }
+}
+
+impl Engine {
+    /// Runs `with` with the scripts at hand; a script that runs cannot reach them.
+    pub fn with_scripts<R>(&mut self, with: impl FnOnce(&mut Self, &mut Scripts) -> R) -> R {
+        let mut scripts = std::mem::take(&mut self.scripts);
+        let result = with(self, &mut scripts);
+        self.scripts = scripts;
+        result
+    }
+}
+
+impl Context<'_> {
+    /// Runs a script of the cache and replies with what it returns.
+    pub fn run_script(&mut self, script: &Script, mode: Mode, arguments: Arguments) {
+        let mut scripts = std::mem::take(&mut self.engine.scripts);
+        if let Ok(machine) = scripts.machine() {
+            self.run_in(machine, mode, arguments.keys, |machine| {
+                machine.run(script.id, arguments)
+            });
+        }
+        self.engine.scripts = scripts;
+    }
+
+    /// Runs Lua in a machine, and replies with what it returns.
+    pub(crate) fn run_in(
+        &mut self,
+        machine: &Machine,
+        mode: Mode,
+        keys: &[&[u8]],
+        run: impl FnOnce(&Machine) -> mlua::Result<(bool, Value)>,
+    ) {
+        let first_effect = self.engine.effects.len();
+        let outer = std::mem::replace(&mut self.engine.in_transaction, true);
+        self.engine.script_strayed = false;
+        self.begin(&machine.shared, mode);
+        let running = Running {
+            engine: self.engine,
+            session: self.session,
+            keys,
+        };
+        let result = RUNNING.set(running, || run(machine));
+        self.engine.in_transaction = outer;
+        self.make_atomic(first_effect);
+        match result {
+            Ok((true, value)) => {
+                let resp3 = machine.shared.protocol.get() == Protocol::Resp3;
+                convert::write(&mut self.reply, &machine.shared, &value, resp3, 0);
+            }
+            Ok((false, value)) => {
+                let text = failure::text(&machine.shared, &value, mode.name);
+                self.reply.error_bytes(&text);
+            }
+            Err(error) => {
+                let text = failure::of_machine(&error, mode.name);
+                self.reply.error_bytes(&text);
+            }
+        }
+        machine.end();
+    }
+
+    fn begin(&mut self, shared: &Shared, mode: Mode) {
+        let flags = mode.flags.unwrap_or(flag::COMPATIBLE);
+        shared.protocol.set(Protocol::Resp2);
+        shared.now_ms.set(self.now_ms);
+        shared
+            .read_only
+            .set(mode.read_only || flags & flag::NO_WRITES != 0);
+        shared.written.set(false);
+        shared.slot.set(None);
+        let one_slot = flags & (flag::COMPATIBLE | flag::ALLOW_CROSS_SLOT_KEYS) == 0;
+        shared.one_slot.set(one_slot);
+        let full = self.engine.config.maxmemory_bytes > 0 && flags & flag::ALLOW_OOM == 0 && {
+            self.engine.make_room(self.now_ms);
+            self.engine.is_full()
+        };
+        shared.full.set(full);
+    }
+}
+
+/// Writes a reply of a script elsewhere than to the client.
+pub fn reply_to<'a>(out: &'a mut Vec<u8>, shared: &Shared) -> ReplyWriter<'a> {
+    ReplyWriter::new(out, shared.protocol.get())
+}

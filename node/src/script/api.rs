@@ -1,0 +1,187 @@
+//! The functions of `redis`.
+
+use super::cache::sha1_hex;
+use super::sandbox::number_of;
+use super::{Shared, call, failure, number};
+use crate::commands::{CommandTable, REDIS_VERSION};
+use mlua::{Lua, MultiValue, Table, Value};
+use protocol::resp::Protocol;
+use std::rc::Rc;
+
+/// What a function of the library gives.
+type Given = mlua::Result<Value>;
+
+/// Levels of `redis.log`.
+const LEVELS: [(&str, i64); 4] = [
+    ("LOG_DEBUG", 0),
+    ("LOG_VERBOSE", 1),
+    ("LOG_NOTICE", 2),
+    ("LOG_WARNING", 3),
+];
+
+/// Where `redis.set_repl` sends effects. Here they always go everywhere: a member's log is the one
+/// way by which a change leaves it.
+const REPLICATION: [(&str, i64); 5] = [
+    ("REPL_NONE", 0),
+    ("REPL_AOF", 1),
+    ("REPL_SLAVE", 2),
+    ("REPL_REPLICA", 2),
+    ("REPL_ALL", 3),
+];
+
+pub fn functions(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
+    let redis = lua.create_table()?;
+    let add = |name: &str, function: fn(&Lua, &Shared, &MultiValue) -> Given| {
+        let state = Rc::clone(shared);
+        let call = move |lua: &Lua, arguments: MultiValue| function(lua, &state, &arguments);
+        redis.raw_set(name, lua.create_function(call)?)
+    };
+    add("call", call::call)?;
+    add("pcall", call::pcall)?;
+    add("error_reply", error_reply)?;
+    add("status_reply", status_reply)?;
+    add("sha1hex", sha1hex)?;
+    add("log", log)?;
+    add("setresp", setresp)?;
+    add("set_repl", set_repl)?;
+    add("replicate_commands", |_, _, _| Ok(Value::Integer(1)))?;
+    // There is no debugger that a script could be run in.
+    add("breakpoint", |_, _, _| Ok(Value::Boolean(false)))?;
+    add("debug", |_, _, _| Ok(Value::Nil))?;
+    add("acl_check_cmd", acl_check_cmd)?;
+    for (name, value) in LEVELS.into_iter().chain(REPLICATION) {
+        redis.raw_set(name, value)?;
+    }
+    let mut version = 0;
+    for part in REDIS_VERSION.split('.') {
+        version = (version << 8) | part.parse::<i64>().unwrap_or(0);
+    }
+    redis.raw_set("REDIS_VERSION", REDIS_VERSION)?;
+    redis.raw_set("REDIS_VERSION_NUM", version)?;
+    Ok(redis)
+}
+
+fn fail(text: &str) -> Given {
+    Err(failure::coded(text.as_bytes()))
+}
+
+const WRONG_ARGUMENTS: &str = "ERR wrong number or type of arguments";
+
+/// A table with one field, from the one string that these functions take.
+fn one_field(
+    lua: &Lua,
+    shared: &Shared,
+    arguments: &MultiValue,
+    make: fn(&[u8]) -> Vec<u8>,
+    is_error: bool,
+) -> Given {
+    let table = lua.create_table_with_capacity(0, 1)?;
+    let (name, text) = match arguments.front() {
+        Some(Value::String(text)) if arguments.len() == 1 => {
+            let names = &shared.names;
+            let name = if is_error { &names.err } else { &names.ok };
+            (name, make(&text.as_bytes()))
+        }
+        _ => (&shared.names.err, WRONG_ARGUMENTS.as_bytes().to_vec()),
+    };
+    table.raw_set(name, lua.create_string(text)?)?;
+    Ok(Value::Table(table))
+}
+
+fn error_reply(lua: &Lua, shared: &Shared, arguments: &MultiValue) -> Given {
+    // A text of one word is a message without a code.
+    let make = |text: &[u8]| {
+        let coded = text.strip_prefix(b"-");
+        let text = coded.unwrap_or(text);
+        if text.contains(&b' ') {
+            text.to_vec()
+        } else {
+            [b"ERR ", text].concat()
+        }
+    };
+    one_field(lua, shared, arguments, make, true)
+}
+
+fn status_reply(lua: &Lua, shared: &Shared, arguments: &MultiValue) -> Given {
+    one_field(lua, shared, arguments, <[u8]>::to_vec, false)
+}
+
+/// A string or a number as bytes; anything else is empty, as Lua's own conversion has it.
+pub fn text_of(value: Option<&Value>) -> Vec<u8> {
+    match value {
+        Some(Value::String(text)) => text.as_bytes().to_vec(),
+        Some(Value::Integer(integer)) => integer.to_string().into_bytes(),
+        Some(Value::Number(value)) => number::general(*value, 14).into_bytes(),
+        _ => Vec::new(),
+    }
+}
+
+fn sha1hex(lua: &Lua, _: &Shared, arguments: &MultiValue) -> Given {
+    if arguments.len() != 1 {
+        return fail("ERR wrong number of arguments");
+    }
+    let hex = lua.create_string(sha1_hex(&text_of(arguments.front())))?;
+    Ok(Value::String(hex))
+}
+
+fn log(_: &Lua, _: &Shared, arguments: &MultiValue) -> Given {
+    if arguments.len() < 2 {
+        return fail("ERR redis.log() requires two arguments or more.");
+    }
+    let level = match arguments.front() {
+        Some(Value::Integer(level)) => *level,
+        Some(Value::Number(level)) => number::integer(*level),
+        _ => return fail("ERR First argument must be a number (log level)."),
+    };
+    let texts = arguments.iter().skip(1).map(|value| text_of(Some(value)));
+    let text = texts.collect::<Vec<_>>().join(&b' ');
+    let text = String::from_utf8_lossy(&text);
+    match level {
+        0 => tracing::debug!(target: "script", "{text}"),
+        1 => tracing::debug!(target: "script", "{text}"),
+        2 => tracing::info!(target: "script", "{text}"),
+        3 => tracing::warn!(target: "script", "{text}"),
+        _ => return fail("ERR Invalid debug level."),
+    }
+    Ok(Value::Nil)
+}
+
+fn setresp(_: &Lua, shared: &Shared, arguments: &MultiValue) -> Given {
+    if arguments.len() != 1 {
+        return fail("ERR redis.setresp() requires one argument.");
+    }
+    match number_of(arguments.front()) {
+        Some(2.0) => shared.protocol.set(Protocol::Resp2),
+        Some(3.0) => shared.protocol.set(Protocol::Resp3),
+        _ => return fail("ERR RESP version must be 2 or 3."),
+    }
+    Ok(Value::Nil)
+}
+
+fn set_repl(_: &Lua, _: &Shared, arguments: &MultiValue) -> Given {
+    if arguments.len() != 1 {
+        return fail("ERR redis.set_repl() requires two arguments.");
+    }
+    let flags = number_of(arguments.front()).map(number::integer);
+    if flags.is_none_or(|flags| flags & !3 != 0) {
+        let text = "ERR Invalid replication flags. \
+                    Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.";
+        return fail(text);
+    }
+    Ok(Value::Nil)
+}
+
+/// Whether the user may run a command.
+fn acl_check_cmd(_: &Lua, _: &Shared, arguments: &MultiValue) -> Given {
+    if arguments.is_empty() {
+        let text = "ERR Please specify at least one argument for this redis lib call";
+        return fail(text);
+    }
+    let texts: Vec<Vec<u8>> = arguments.iter().map(|value| text_of(Some(value))).collect();
+    let slices: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+    if CommandTable.find(&slices).is_none() {
+        let text = "ERR Invalid command passed to redis.acl_check_cmd()";
+        return fail(text);
+    }
+    Ok(Value::Boolean(true))
+}

@@ -1,0 +1,188 @@
+//! Lua values to JSON.
+
+use super::{Invalid, Settings};
+use crate::script::api::text_of;
+use crate::script::number::{self, HEX};
+use mlua::{Table, Value};
+
+/// Deepest nesting whatever the setting says: our own stack is bounded.
+const DEPTH_MAX: usize = 5000;
+
+/// The text, or the message why there is none.
+type Encoded<T> = mlua::Result<Result<T, String>>;
+
+pub fn encode(settings: &Settings, value: &Value) -> Encoded<Vec<u8>> {
+    let mut encoder = Encoder {
+        settings,
+        out: Vec::new(),
+    };
+    let result = encoder.value(value, 0)?;
+    Ok(result.map(|()| encoder.out))
+}
+
+struct Encoder<'a> {
+    settings: &'a Settings,
+    out: Vec<u8>,
+}
+
+/// Passes a message on.
+macro_rules! attempt {
+    ($result:expr) => {
+        if let Err(message) = $result {
+            return Ok(Err(message));
+        }
+    };
+}
+
+impl Encoder<'_> {
+    fn value(&mut self, value: &Value, depth: usize) -> Encoded<()> {
+        match value {
+            Value::String(text) => self.string(&text.as_bytes()),
+            Value::Integer(integer) => {
+                attempt!(self.number(*integer as f64));
+            }
+            Value::Number(value) => attempt!(self.number(*value)),
+            Value::Boolean(true) => self.out.extend_from_slice(b"true"),
+            Value::Boolean(false) => self.out.extend_from_slice(b"false"),
+            Value::Table(table) => return self.table(table, depth + 1),
+            Value::Nil => self.out.extend_from_slice(b"null"),
+            value if *value == Value::NULL => self.out.extend_from_slice(b"null"),
+            other => return Ok(Err(unsupported(other, "type not supported"))),
+        }
+        Ok(Ok(()))
+    }
+
+    fn number(&mut self, value: f64) -> Result<(), String> {
+        if !value.is_finite() {
+            match self.settings.encode_invalid {
+                Invalid::Refused => {
+                    return Err("Cannot serialise number: must not be NaN or Inf".to_owned());
+                }
+                Invalid::Null => {
+                    self.out.extend_from_slice(b"null");
+                    return Ok(());
+                }
+                Invalid::Allowed if value.is_nan() => {
+                    // Without the sign, which differs between machines.
+                    self.out.extend_from_slice(b"nan");
+                    return Ok(());
+                }
+                Invalid::Allowed => {}
+            }
+        }
+        let text = number::general(value, self.settings.precision);
+        self.out.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+
+    fn string(&mut self, text: &[u8]) {
+        self.out.push(b'"');
+        for &byte in text {
+            let short = match byte {
+                b'"' | b'\\' | b'/' => byte,
+                0x08 => b'b',
+                b'\t' => b't',
+                b'\n' => b'n',
+                0x0C => b'f',
+                b'\r' => b'r',
+                0..=0x1F | 0x7F => {
+                    let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
+                    self.out
+                        .extend_from_slice(&[b'\\', b'u', b'0', b'0', HEX[high], HEX[low]]);
+                    continue;
+                }
+                _ => {
+                    self.out.push(byte);
+                    continue;
+                }
+            };
+            self.out.extend_from_slice(&[b'\\', short]);
+        }
+        self.out.push(b'"');
+    }
+
+    fn table(&mut self, table: &Table, depth: usize) -> Encoded<()> {
+        if depth > self.settings.encode_depth_max.min(DEPTH_MAX) {
+            return Ok(Err(format!(
+                "Cannot serialise, excessive nesting ({depth})"
+            )));
+        }
+        match self.length(table)? {
+            Err(message) => Ok(Err(message)),
+            Ok(Some(length)) => self.array(table, length, depth),
+            Ok(None) => self.object(table, depth),
+        }
+    }
+
+    /// The greatest index of an array; `None` for an object.
+    fn length(&self, table: &Table) -> Encoded<Option<i64>> {
+        let (mut max, mut items, mut is_array) = (0i64, 0i64, true);
+        table.for_each(|key: Value, _: Value| {
+            match key {
+                Value::Integer(index) if index >= 1 => {
+                    max = max.max(index);
+                    items += 1;
+                }
+                _ => is_array = false,
+            }
+            Ok(())
+        })?;
+        if !is_array || items == 0 {
+            return Ok(Ok(None));
+        }
+        let ratio = self.settings.sparse_ratio;
+        let sparse =
+            ratio > 0 && max > items.saturating_mul(ratio) && max > self.settings.sparse_safe;
+        if sparse && !self.settings.sparse_convert {
+            let value = Value::Table(table.clone());
+            return Ok(Err(unsupported(&value, "excessively sparse array")));
+        }
+        Ok(Ok((!sparse).then_some(max)))
+    }
+
+    fn array(&mut self, table: &Table, length: i64, depth: usize) -> Encoded<()> {
+        self.out.push(b'[');
+        for index in 1..=length {
+            if index > 1 {
+                self.out.push(b',');
+            }
+            attempt!(self.value(&table.raw_get(index)?, depth)?);
+        }
+        self.out.push(b']');
+        Ok(Ok(()))
+    }
+
+    fn object(&mut self, table: &Table, depth: usize) -> Encoded<()> {
+        let mut pairs = Vec::new();
+        table.for_each(|key: Value, value: Value| {
+            pairs.push((key, value));
+            Ok(())
+        })?;
+        self.out.push(b'{');
+        for (index, (key, value)) in pairs.iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            match key {
+                Value::String(text) => self.string(&text.as_bytes()),
+                Value::Integer(_) | Value::Number(_) => {
+                    let text = text_of(Some(key));
+                    self.string(&text);
+                }
+                other => {
+                    let message = "table key must be a number or string";
+                    return Ok(Err(unsupported(other, message)));
+                }
+            }
+            self.out.push(b':');
+            attempt!(self.value(value, depth)?);
+        }
+        self.out.push(b'}');
+        Ok(Ok(()))
+    }
+}
+
+fn unsupported(value: &Value, why: &str) -> String {
+    let kind = crate::script::sandbox::type_name(Some(value));
+    format!("Cannot serialise {kind}: {why}")
+}

@@ -1,0 +1,293 @@
+//! The machine: a Lua state with what scripts see, its limits, and how a script is run in it.
+
+use super::failure::raised;
+use super::{Arguments, api, bit, cjson, cmsgpack, failure, number, pack};
+use mlua::chunk::ChunkMode;
+use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value, Variadic};
+use protocol::resp::Protocol;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// Most memory of one machine, in bytes; a script that wants more gets an error. Enough for any
+/// reply that a client may get, and little beside the memory of a member.
+const MEMORY_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Longest chunk that a script compiles piece by piece, in bytes.
+const CHUNK_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Up to so many arguments are passed on Lua's stack, more in tables: the stack is bounded.
+const STACK_ARGUMENTS_MAX: usize = 200;
+
+/// Where `math.random` begins, as the C library's `lrand48` does without a seed: the same numbers
+/// in every run.
+const RANDOM_START: u64 = 0x1234_ABCD_330E;
+
+/// Names of fields of tables, interned once.
+pub struct Names {
+    pub err: LuaString,
+    pub ok: LuaString,
+    pub double: LuaString,
+    pub map: LuaString,
+    pub set: LuaString,
+    pub big_number: LuaString,
+    pub verbatim_string: LuaString,
+    pub format: LuaString,
+    pub string: LuaString,
+    pub source: LuaString,
+    pub line: LuaString,
+    pub ignore: LuaString,
+}
+
+impl Names {
+    fn new(lua: &Lua) -> mlua::Result<Self> {
+        Ok(Self {
+            err: lua.create_string("err")?,
+            ok: lua.create_string("ok")?,
+            double: lua.create_string("double")?,
+            map: lua.create_string("map")?,
+            set: lua.create_string("set")?,
+            big_number: lua.create_string("big_number")?,
+            verbatim_string: lua.create_string("verbatim_string")?,
+            format: lua.create_string("format")?,
+            string: lua.create_string("string")?,
+            source: lua.create_string("source")?,
+            line: lua.create_string("line")?,
+            ignore: lua.create_string("ignore_error_stats_update")?,
+        })
+    }
+}
+
+/// What the callbacks of a machine and those who run it share.
+pub struct Shared {
+    pub names: Names,
+    /// In which replies of commands come; what `redis.setresp` sets.
+    pub protocol: Cell<Protocol>,
+    pub now_ms: Cell<u64>,
+    pub read_only: Cell<bool>,
+    /// The script has called a command that writes.
+    pub written: Cell<bool>,
+    /// Memory was full when the script began, and it is not allowed to ignore that.
+    pub full: Cell<bool>,
+    /// All keys must be of one slot in a cluster.
+    pub one_slot: Cell<bool>,
+    /// The slot of the keys used so far.
+    pub slot: Cell<Option<u16>>,
+    /// State of `math.random`.
+    pub random: Cell<u64>,
+    /// A buffer for the replies of commands, kept between them.
+    pub reply: RefCell<Vec<u8>>,
+}
+
+pub struct Machine {
+    lua: Lua,
+    pub shared: Rc<Shared>,
+    scripts: Table,
+    environment: Table,
+    run: Function,
+    run_with: Function,
+}
+
+impl Machine {
+    pub fn new() -> mlua::Result<Self> {
+        let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
+        let options = LuaOptions::new().catch_rust_panics(false);
+        let lua = Lua::new_with(libraries, options)?;
+        let shared = Rc::new(Shared {
+            names: Names::new(&lua)?,
+            protocol: Cell::default(),
+            now_ms: Cell::new(0),
+            read_only: Cell::new(false),
+            written: Cell::new(false),
+            full: Cell::new(false),
+            one_slot: Cell::new(false),
+            slot: Cell::new(None),
+            random: Cell::new(RANDOM_START),
+            reply: RefCell::default(),
+        });
+        let host = host(&lua, &shared)?;
+        let prelude = lua.load(include_str!("prelude.lua"));
+        let made: Table = prelude.set_name(failure::PRELUDE).call(&host)?;
+        let environment: Table = made.get("environment")?;
+        host.raw_set("compile", compiler(&lua, &environment)?)?;
+        let machine = Self {
+            shared,
+            scripts: made.get("scripts")?,
+            environment,
+            run: made.get("run")?,
+            run_with: made.get("run_with")?,
+            lua,
+        };
+        machine.lua.set_memory_limit(MEMORY_BYTES_MAX)?;
+        Ok(machine)
+    }
+
+    pub fn used_bytes(&self) -> u64 {
+        self.lua.used_memory() as u64
+    }
+
+    /// Compiles a script.
+    pub fn define(&self, id: u64, body: &[u8]) -> Result<(), Vec<u8>> {
+        let chunk = self.lua.load(body).set_name("@user_script");
+        let environment = self.environment.clone();
+        let compiled = chunk
+            .set_mode(ChunkMode::Text)
+            .set_environment(environment)
+            .into_function()
+            .and_then(|function| self.scripts.raw_set(id, function));
+        compiled.map_err(|error| {
+            let text = failure::syntax(&error);
+            format!("ERR Error compiling script (new function): {text}").into_bytes()
+        })
+    }
+
+    pub fn forget(&self, id: u64) -> Result<(), Vec<u8>> {
+        let forgotten = self.scripts.raw_set(id, Value::Nil);
+        forgotten.map_err(|error| failure::of_machine(&error, ""))
+    }
+
+    /// Runs a script: `true` with what it returned, or `false` with its error.
+    pub fn run(&self, id: u64, arguments: Arguments) -> mlua::Result<(bool, Value)> {
+        let Arguments { keys, others } = arguments;
+        if keys.len() + others.len() > STACK_ARGUMENTS_MAX {
+            let (keys, others) = (self.list(keys)?, self.list(others)?);
+            return self.run_with.call((id, keys, others));
+        }
+        let all = keys.iter().chain(others);
+        let all: Variadic<Text> = all.map(|text| Text(text)).collect();
+        self.run.call((id, keys.len(), all))
+    }
+
+    /// A table of strings.
+    pub fn list(&self, texts: &[&[u8]]) -> mlua::Result<Table> {
+        self.lua
+            .create_sequence_from(texts.iter().map(|text| Text(text)))
+    }
+
+    /// What is done after every run.
+    pub fn end(&self) {
+        // One huge reply must not keep its memory for good.
+        self.shared.reply.borrow_mut().shrink_to(KEPT_BYTES);
+    }
+}
+
+/// Capacity of the reply buffer that is kept between scripts.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// Bytes that become a Lua string.
+pub struct Text<'a>(pub &'a [u8]);
+
+impl mlua::IntoLua for Text<'_> {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        lua.create_string(self.0).map(Value::String)
+    }
+}
+
+/// The functions that the prelude gets.
+fn host(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
+    let host = lua.create_table()?;
+    let state = Rc::clone(shared);
+    let seen = move |lua: &Lua, error: Value| failure::seen(lua, &state, error);
+    host.raw_set("seen", lua.create_function(seen)?)?;
+    let state = Rc::clone(shared);
+    let on_error = move |lua: &Lua, error: Value| failure::located(lua, &state, error);
+    host.raw_set("on_error", lua.create_function(on_error)?)?;
+    host.raw_set("redis", api::functions(lua, shared)?)?;
+    host.raw_set("cjson", cjson::functions(lua)?)?;
+    host.raw_set("cmsgpack", cmsgpack::functions(lua)?)?;
+    host.raw_set("struct", pack::functions(lua)?)?;
+    host.raw_set("bit", bit::functions(lua)?)?;
+    host.raw_set("chunk_bytes_max", CHUNK_BYTES_MAX)?;
+    let state = Rc::clone(shared);
+    let random = move |lua: &Lua, arguments: MultiValue| raised(lua, random(&state, &arguments));
+    host.raw_set("random", lua.create_function(random)?)?;
+    let state = Rc::clone(shared);
+    let seed = move |lua: &Lua, arguments: MultiValue| raised(lua, randomseed(&state, &arguments));
+    host.raw_set("randomseed", lua.create_function(seed)?)?;
+    let dump = |lua: &Lua, _: MultiValue| {
+        raised::<()>(lua, Err("unable to dump given function".to_owned()))
+    };
+    host.raw_set("dump", lua.create_function(dump)?)?;
+    Ok(host)
+}
+
+/// Compiles text for scripts: the function, or nothing and the message.
+fn compiler(lua: &Lua, environment: &Table) -> mlua::Result<Function> {
+    let environment = environment.clone();
+    lua.create_function(move |lua, (text, name): (LuaString, LuaString)| {
+        // The text as a name may be long; it is shown by its beginning.
+        let text = text.as_bytes();
+        let chunk = lua.load(&*text).set_name(name.to_string_lossy());
+        let chunk = chunk.set_mode(ChunkMode::Text);
+        match chunk.set_environment(environment.clone()).into_function() {
+            Ok(function) => Ok((Value::Function(function), Value::Nil)),
+            Err(error) => {
+                let message = lua.create_string(failure::syntax(&error))?;
+                Ok((Value::Nil, Value::String(message)))
+            }
+        }
+    })
+}
+
+/// A number as Lua takes one from a value.
+pub fn number_of(value: Option<&Value>) -> Option<f64> {
+    match value? {
+        Value::Integer(integer) => Some(*integer as f64),
+        Value::Number(number) => Some(*number),
+        Value::String(text) => text.to_str().ok()?.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// The name of a value's type, as messages about arguments name it.
+pub fn type_name(value: Option<&Value>) -> &'static str {
+    value.map_or("no value", |value| match value {
+        Value::LightUserData(_) => "userdata",
+        Value::Integer(_) => "number",
+        value => value.type_name(),
+    })
+}
+
+/// The message for an argument that is of another type.
+pub fn bad_argument(position: usize, of: &str, wanted: &str, got: Option<&Value>) -> String {
+    let got = type_name(got);
+    format!("bad argument #{position} to '{of}' ({wanted} expected, got {got})")
+}
+
+/// `math.random`: the numbers of `lrand48`, so that they are the same everywhere.
+fn random(shared: &Shared, arguments: &MultiValue) -> Result<f64, String> {
+    let next = (shared.random.get().wrapping_mul(0x5_DEEC_E66D)).wrapping_add(0xB) & MASK_48;
+    shared.random.set(next);
+    let (drawn, max) = ((next >> 17) as f64, f64::from(i32::MAX));
+    let drawn = drawn % max / max;
+    let bound = |at: usize| {
+        let value = arguments.get(at);
+        let found = number_of(value).map(|number| number::integer(number) as f64);
+        found.ok_or_else(|| bad_argument(at + 1, "random", "number", value))
+    };
+    let empty = |at| format!("bad argument #{at} to 'random' (interval is empty)");
+    match arguments.len() {
+        0 => Ok(drawn),
+        1 => bound(0).and_then(|upper| {
+            let fits = upper >= 1.0;
+            fits.then(|| (drawn * upper).floor() + 1.0)
+                .ok_or_else(|| empty(1))
+        }),
+        2 => bound(0).and_then(|lower| {
+            let upper = bound(1)?;
+            let fits = lower <= upper;
+            fits.then(|| (drawn * (upper - lower + 1.0)).floor() + lower)
+                .ok_or_else(|| empty(2))
+        }),
+        _ => Err("wrong number of arguments".to_owned()),
+    }
+}
+
+const MASK_48: u64 = (1 << 48) - 1;
+
+fn randomseed(shared: &Shared, arguments: &MultiValue) -> Result<(), String> {
+    let value = arguments.front();
+    let seed = number_of(value).ok_or_else(|| bad_argument(1, "randomseed", "number", value))?;
+    let seed = number::integer(seed) as u32;
+    shared.random.set((u64::from(seed) << 16) | 0x330E);
+    Ok(())
+}
