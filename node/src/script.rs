@@ -17,6 +17,8 @@ mod flags;
 mod number;
 mod pack;
 mod sandbox;
+#[cfg(test)]
+mod tests;
 
 pub use cache::{Cache, Script};
 pub use flags::{FLAG_NAMES, flag};

@@ -1,7 +1,9 @@
 //! Lua scripts: EVAL and its variants, SCRIPT.
 
 use super::Group::Scripting;
-use super::flag::{ALLOW_BUSY, LOADING, MAY_WRITE, NO_SCRIPT, READ, NO_MANDATORY_KEYS, SKIP_MONITOR, STALE};
+use super::flag::{
+    ALLOW_BUSY, LOADING, MAY_WRITE, NO_MANDATORY_KEYS, NO_SCRIPT, READ, SKIP_MONITOR, STALE,
+};
 use super::key_spec::counted;
 use super::{Command, KeySpec, answers, command, help};
 use crate::execute::Context;

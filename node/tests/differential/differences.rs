@@ -92,6 +92,7 @@ pub const CLIENT_FIELDS: [&str; 2] = ["lib-name", "lib-ver"];
 
 /// Rows of `COMMAND` that differ from Redis 7.0, and why.
 pub const ROWS: &[(&str, &str)] = &[
+    ("script|show", "of Valkey 8"),
     ("wait", "may block, and says so since Redis 7.2"),
     ("lolwut", "reads no key"),
     ("command|getkeys", "arity -3 since Redis 7.2"),

@@ -9,6 +9,7 @@ mod compare;
 mod differences;
 mod families;
 mod generate;
+mod lua;
 mod messages;
 mod random;
 mod scan;
