@@ -13,6 +13,7 @@ mod cluster;
 mod command;
 mod config;
 mod connection;
+mod dump;
 mod expire;
 mod extended;
 pub mod glob;
@@ -28,6 +29,7 @@ mod lcs;
 mod list_edits;
 mod list_moves;
 mod lists;
+mod memory;
 mod names;
 mod numbers;
 mod object;
@@ -421,6 +423,8 @@ const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     keys::COMMANDS,
     object::COMMANDS,
+    dump::COMMANDS,
+    memory::COMMANDS,
     scan::COMMANDS,
     expire::COMMANDS,
     hashes::COMMANDS,

@@ -12,6 +12,8 @@ pub mod config;
 #[cfg(test)]
 mod conformance_tests;
 pub mod context;
+#[cfg(test)]
+mod dump_tests;
 pub mod effects;
 mod fields;
 #[cfg(test)]

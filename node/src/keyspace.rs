@@ -431,6 +431,7 @@ impl Keyspace {
         };
         let mut walk = self.walks.swap_remove(index);
         walk.step(self, entries_max);
+        walk.take_spent().for_each(|value| self.discard(value));
         self.walks.push(walk);
     }
 
@@ -439,7 +440,10 @@ impl Keyspace {
     }
 
     pub fn end_walk(&mut self, id: WalkId) {
-        self.walks.retain(|walk| walk.id != id);
+        if let Some(index) = self.walks.iter().position(|walk| walk.id == id) {
+            let mut walk = self.walks.swap_remove(index);
+            walk.take_records().for_each(|value| self.discard(value));
+        }
     }
 
     /// Bytes that walks hold until they are taken.

@@ -1,15 +1,34 @@
-//! The RDB format: what base files, full syncs and backups hold, and Redis and Valkey can load.
+//! The RDB format: what base files, full syncs, backups and DUMP hold, and Redis and Valkey load.
 //!
-//! Writer and reader of key records side by side; version 10, the one Redis 7.0 writes.
-//! Source: `rdb.h` of Redis 7.0 for the opcodes and encodings.
+//! Written is version 10, the one of Redis 7.0, in forms that every version reads; read is whatever
+//! Redis up to 8 and Valkey up to 9 write. Each data type has a file for both directions.
+//! Source: `rdb.h` of Redis and Valkey for the opcodes, numbers and forms.
 
+mod cursor;
+mod dump;
+mod hash;
+mod list;
+#[allow(dead_code)]
+mod listpack;
+mod lzf;
+mod packed;
 mod reader;
+mod set;
+mod sorted;
+mod stream;
+mod strings;
+#[cfg(test)]
+mod tests;
+mod value;
 mod writer;
 
-pub use reader::{RdbError, RdbItem, RdbReader};
-pub use writer::{write_entry, write_footer, write_header};
+pub use dump::{DumpError, dump, restore};
+pub use reader::{RdbItem, RdbReader};
+pub use value::{Limits, write_part};
+pub use writer::{write_footer, write_function, write_header, write_key};
 
 use crc::{CRC_64_REDIS, Crc, Digest, Table};
+use thiserror::Error;
 
 const CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 
@@ -33,10 +52,43 @@ impl RdbChecksum {
     }
 }
 
+/// Why bytes are not RDB, or cannot be loaded here.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum RdbError {
+    #[error("not an RDB file of a version that is known here")]
+    Head,
+    #[error("RDB has a value of type {0}, which this version does not support")]
+    Type(u8),
+    #[error("RDB has a string in encoding {0:#04x}, which this version does not support")]
+    Encoding(u8),
+    #[error("RDB has a string of {0} bytes, beyond any limit")]
+    Length(u64),
+    #[error("RDB checksum is {found:#x}, expected {expected:#x}")]
+    Checksum { expected: u64, found: u64 },
+    #[error("RDB has keys in database {0}; only database 0 exists here")]
+    Database(u64),
+    #[error("RDB has data of modules, which do not exist here")]
+    Module,
+    #[error("RDB is corrupt: {0}")]
+    Corrupt(&'static str),
+}
+
 const MAGIC: &[u8; 9] = b"REDIS0010";
 
+/// The version that is written.
+const VERSION: u16 = 10;
+
+/// The newest version of Redis that is read.
+const VERSION_MAX: u32 = 13;
+
+/// Valkey counts its own versions from 80 on; those up to 11 are shared.
+const VERSIONS_OF_VALKEY: std::ops::RangeInclusive<u32> = 80..=80;
+
 mod opcode {
+    /// How many keys a slot has.
+    pub const SLOT: u8 = 0xf4;
     pub const FUNCTION: u8 = 0xf5;
+    pub const MODULE_AUX: u8 = 0xf7;
     pub const IDLE: u8 = 0xf8;
     pub const FREQUENCY: u8 = 0xf9;
     pub const AUX: u8 = 0xfa;
@@ -45,96 +97,4 @@ mod opcode {
     pub const EXPIRES: u8 = 0xfd;
     pub const DATABASE: u8 = 0xfe;
     pub const END: u8 = 0xff;
-}
-
-mod kind {
-    pub const STRING: u8 = 0;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keyspace::Keyspace;
-    use crate::keyspace::entry::Value;
-    use crate::keyspace::walk::WalkFormat;
-    use protocol::slots::SlotSet;
-
-    fn file_of(keyspace: &mut Keyspace) -> Vec<u8> {
-        let mut file = Vec::new();
-        write_header(&mut file, &[("redis-ver", "7.2.0")]);
-        let walk = keyspace.start_walk(SlotSet::all(), WalkFormat::Rdb);
-        keyspace.step_walk(walk, usize::MAX >> 1);
-        file.extend(keyspace.walk_mut(walk).unwrap().take_output());
-        keyspace.end_walk(walk);
-        let mut checksum = RdbChecksum::default();
-        write_footer(&mut file, &mut checksum);
-        file
-    }
-
-    fn load(file: &[u8], piece: usize) -> Result<Keyspace, RdbError> {
-        let mut keyspace = Keyspace::new(9);
-        let mut reader = RdbReader::default();
-        let mut ended = false;
-        for part in file.chunks(piece) {
-            reader.feed(part);
-            while let Some(item) = reader.next_item()? {
-                match item {
-                    RdbItem::Entry {
-                        key,
-                        value,
-                        expires_at_ms,
-                    } => {
-                        let hashed = keyspace.hashed(&key);
-                        keyspace.insert(&hashed, value, expires_at_ms, 0);
-                    }
-                    RdbItem::Aux { .. } => {}
-                    RdbItem::End => ended = true,
-                }
-            }
-        }
-        assert!(ended, "the end was not reached");
-        Ok(keyspace)
-    }
-
-    fn sample() -> Keyspace {
-        let mut keyspace = Keyspace::new(2);
-        let long = "x".repeat(70_000);
-        let values = [
-            "",
-            "1",
-            "-129",
-            "70000",
-            "-9223372036854775808",
-            "text",
-            &long,
-        ];
-        for (index, value) in values.iter().enumerate() {
-            let name = format!("key:{index}");
-            let hashed = keyspace.hashed(name.as_bytes());
-            let expires_at_ms = (index % 2 == 0).then_some(4_000_000_000_000);
-            keyspace.insert(&hashed, Value::string(value.as_bytes()), expires_at_ms, 0);
-        }
-        keyspace
-    }
-
-    #[test]
-    fn a_file_reads_back_however_it_is_cut() {
-        let mut keyspace = sample();
-        let file = file_of(&mut keyspace);
-        for piece in [1, 7, 4096, file.len()] {
-            assert_eq!(
-                load(&file, piece).unwrap().digest(),
-                keyspace.digest(),
-                "{piece}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_flipped_bit_is_found() {
-        let mut file = file_of(&mut sample());
-        let middle = file.len() / 2;
-        file[middle] ^= 1;
-        assert!(matches!(load(&file, 4096), Err(RdbError::Checksum { .. })));
-    }
 }

@@ -3,7 +3,7 @@
 //! They collect here while a batch of requests runs; the log takes them at the end of the batch.
 
 use crate::keyspace::HashedKey;
-use crate::keyspace::entry::EntryRef;
+use crate::keyspace::entry::ValueRef;
 use crate::values::{Collection, each_collection};
 use protocol::resp::write_request;
 
@@ -151,31 +151,33 @@ impl Effects {
 /// Capacity kept between batches.
 const KEPT_BYTES: usize = 1024 * 1024;
 
-/// The effects that create an entry.
-pub fn write_entry(out: &mut Vec<u8>, entry: EntryRef) {
-    let expires_at_ms = entry.expires_at_ms();
+/// The effects that create the part of a key at `place`, 0 at first; the place to go on at, `None`
+/// when that was all.
+pub fn write_part(
+    out: &mut Vec<u8>,
+    key: &[u8],
+    value: ValueRef,
+    expires_at_ms: Option<u64>,
+    place: u64,
+) -> Option<u64> {
     let expiry = expires_at_ms.map(|at| at.to_string());
-    if let Some(value) = entry.string(&mut Vec::new()) {
+    let mut scratch = Vec::new();
+    if let Some(value) = value.string(&mut scratch) {
         match &expiry {
-            None => write_request(out, &[b"SET", entry.key(), value]),
-            Some(at) => {
-                write_request(out, &[b"SET", entry.key(), value, b"PXAT", at.as_bytes()]);
-            }
+            None => write_request(out, &[b"SET", key, value]),
+            Some(at) => write_request(out, &[b"SET", key, value, b"PXAT", at.as_bytes()]),
         }
-        return;
+        return None;
     }
-    let value = entry.value();
-    let mut place = Some(0);
-    while let Some(at) = place {
-        place = each_collection!(
-            value,
-            collection => collection.write_effects(out, entry.key(), at),
-            string => None
-        );
+    let next = each_collection!(
+        value,
+        collection => collection.write_effects(out, key, place),
+        string => None
+    );
+    if let (None, Some(at)) = (next, &expiry) {
+        write_request(out, &[b"PEXPIREAT", key, at.as_bytes()]);
     }
-    if let Some(at) = &expiry {
-        write_request(out, &[b"PEXPIREAT", entry.key(), at.as_bytes()]);
-    }
+    next
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::session::Session;
 use super::{Context, Engine, Export, Import};
+use crate::rdb::Limits;
 use protocol::resp::{Protocol, ReplyWriter, RequestError, RequestLimits, RequestReader};
 use protocol::slots::SlotSet;
 use thiserror::Error;
@@ -107,6 +108,14 @@ impl Engine {
         }
         self.view.refresh(&self.imports, &self.exports);
         true
+    }
+
+    /// What reading collections from RDB files and payloads needs to know.
+    pub fn rdb_limits(&self) -> Limits {
+        Limits {
+            encodings: self.config.encodings,
+            seed: self.keyspace.hashed(b"").hash,
+        }
     }
 
     /// What a base holds beside keys, as auxiliary fields: where migrations stand.

@@ -81,7 +81,7 @@ impl Value {
     }
 }
 
-impl ValueRef<'_> {
+impl<'a> ValueRef<'a> {
     /// What `TYPE` answers.
     pub fn type_name(self) -> &'static str {
         fn of<C: Collection>(_: &C) -> &'static str {
@@ -97,6 +97,35 @@ impl ValueRef<'_> {
 
     pub fn is_string(self) -> bool {
         matches!(self, Self::Integer(_) | Self::Bytes(_))
+    }
+
+    /// The bytes of a string; integers are written into `scratch`. `None` for a collection.
+    pub fn string<'s>(self, scratch: &'s mut Vec<u8>) -> Option<&'s [u8]>
+    where
+        'a: 's,
+    {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Integer(number) => {
+                scratch.clear();
+                write_i64(scratch, number);
+                Some(scratch)
+            }
+            _ => None,
+        }
+    }
+
+    /// The number of items; 1 for a string.
+    pub fn items(self) -> usize {
+        each_collection!(self, collection => collection.items(), string => 1)
+    }
+
+    /// Bytes of memory that a collection takes; 0 for a string.
+    pub fn heap_bytes(self) -> u64 {
+        fn of<C: Collection>(collection: &C) -> u64 {
+            size_of::<C>().next_multiple_of(ALLOCATION_STEP) as u64 + collection.heap_bytes()
+        }
+        each_collection!(self, collection => of(collection), string => 0)
     }
 
     /// A copy that owns its parts. Parts of large collections are shared until one of the two
@@ -293,31 +322,17 @@ impl<'a> EntryRef<'a> {
     where
         'a: 's,
     {
-        match self.value() {
-            ValueRef::Bytes(bytes) => Some(bytes),
-            ValueRef::Integer(number) => {
-                scratch.clear();
-                write_i64(scratch, number);
-                Some(scratch)
-            }
-            _ => None,
-        }
+        self.value().string(scratch)
     }
 
     /// Bytes of memory the entry takes, as accounted for `maxmemory`.
     pub fn size_bytes(self) -> u64 {
-        fn of<C: Collection>(collection: &C) -> u64 {
-            size_of::<C>().next_multiple_of(ALLOCATION_STEP) as u64 + collection.heap_bytes()
-        }
         let heap = match self.held() {
             Held::Inline(_) | Held::Integer(_) => 0,
             Held::Value(Value::Bytes(bytes)) => {
                 bytes.capacity().next_multiple_of(ALLOCATION_STEP) as u64
             }
-            Held::Value(value) => {
-                let value = value.as_ref();
-                each_collection!(value, collection => of(collection), string => 0)
-            }
+            Held::Value(value) => value.as_ref().heap_bytes(),
         };
         self.block_bytes() as u64 + PLACE_BYTES + heap
     }

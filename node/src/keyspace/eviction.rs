@@ -81,6 +81,16 @@ pub fn first_access(policy: Policy, now_ms: u64) -> u32 {
     }
 }
 
+/// The `access` of an entry that was last used so many seconds ago, for LRU.
+pub fn access_of_idle(seconds: u64, now_ms: u64) -> u32 {
+    lru_second(now_ms).wrapping_sub(u32::try_from(seconds).unwrap_or(u32::MAX))
+}
+
+/// The `access` of an entry with this counter of uses, for LFU.
+pub fn access_of_frequency(counter: u8, now_ms: u64) -> u32 {
+    lfu_minute(now_ms) << 8 | u32::from(counter)
+}
+
 /// What an entry's `access` holds after a use; `random` decides whether the LFU counter grows.
 pub fn next_access(policy: Policy, access: u32, now_ms: u64, random: u64) -> u32 {
     if !policy.is_lfu() {

@@ -4,13 +4,19 @@
 //! not reached saves the old state first ([`Walk::save_early`]); the walk then skips that key. No
 //! fork, no copy of the dataset: what grows is the output not yet taken and the names of keys saved
 //! early, and the executor makes clients wait while [`Walk::buffered_bytes`] is beyond its limit.
+//!
+//! A large collection is not written in one step: the walk keeps a [`Record`] of it, with a clone
+//! that shares all parts, and writes it piece by piece. Records are written one after another;
+//! what is saved early meanwhile waits beside.
 
-use super::entry::EntryRef;
+mod record;
+
+use super::entry::{EntryRef, Value};
 use super::{Keyspace, Place};
-use crate::rdb;
 use ahash::RandomState;
 use protocol::slots::SlotSet;
-use std::collections::HashSet;
+use record::{Record, is_large};
+use std::collections::{HashSet, VecDeque};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WalkId(pub(super) u64);
@@ -24,6 +30,9 @@ pub enum WalkFormat {
     Effects,
 }
 
+/// A step ends when it has written so many bytes.
+const STEP_BYTES: usize = 64 * 1024;
+
 /// Bytes the name of a key saved early takes beside its length.
 const EARLY_BYTES: usize = 32;
 
@@ -36,6 +45,14 @@ pub struct Walk {
     early: HashSet<Box<[u8]>, RandomState>,
     early_bytes: usize,
     output: Vec<u8>,
+    /// Large collections that are still to be written, the first perhaps in part.
+    records: VecDeque<Record>,
+    /// What was saved early while the first record is written in part.
+    aside: Vec<u8>,
+    /// Collections that have been written, to be freed: their parts may be nobody else's any more.
+    spent: Vec<Value>,
+    /// A key with a record has changed since.
+    owes: bool,
     keys: u64,
     aborted: bool,
 }
@@ -51,6 +68,10 @@ impl Walk {
             early: HashSet::with_hasher(RandomState::with_seed(id.0 as usize)),
             early_bytes: 0,
             output: Vec::new(),
+            records: VecDeque::new(),
+            aside: Vec::new(),
+            spent: Vec::new(),
+            owes: false,
             keys: 0,
             aborted: false,
         }
@@ -63,7 +84,13 @@ impl Walk {
 
     /// Everything has been written.
     pub fn is_complete(&self) -> bool {
-        self.place.is_none() && !self.aborted
+        self.place.is_none() && self.records.is_empty() && !self.aborted
+    }
+
+    /// The old state of some key that has changed is not in the output yet: changes must not be
+    /// given out before it is.
+    pub fn owes(&self) -> bool {
+        self.owes
     }
 
     /// Slots were emptied before they were visited: the walk has to be begun anew.
@@ -78,18 +105,21 @@ impl Walk {
 
     /// Bytes of memory held by the walk.
     pub fn buffered_bytes(&self) -> usize {
-        self.output.len() + self.early_bytes
+        self.output.len() + self.aside.len() + self.early_bytes
     }
 
     pub(super) fn step(&mut self, keyspace: &Keyspace, entries_max: usize) {
         let end = self.keys + entries_max as u64;
-        while self.keys < end && !self.aborted {
+        let output_max = self.output.len() + STEP_BYTES;
+        while self.keys < end && self.output.len() < output_max && !self.aborted {
+            if !self.records.is_empty() {
+                self.write_record_part();
+                continue;
+            }
             let Some(place) = self.place else { return };
-            let visited_from = self.keys;
             let next = keyspace.visit(place, |entry| {
                 if !self.early.contains(entry.key()) {
-                    write_entry(self.format, &mut self.output, entry);
-                    self.keys += 1;
+                    self.save(entry);
                 }
             });
             self.place = self.following(next);
@@ -101,9 +131,43 @@ impl Walk {
                     ahead
                 });
             }
-            // Slots without keys cost something too.
-            self.keys = self.keys.max(visited_from);
         }
+    }
+
+    /// Collections that are not needed any more.
+    pub(super) fn take_spent(&mut self) -> impl Iterator<Item = Value> + use<> {
+        std::mem::take(&mut self.spent).into_iter()
+    }
+
+    /// All collections that the walk holds: it ends.
+    pub(super) fn take_records(&mut self) -> impl Iterator<Item = Value> + use<> {
+        let records = std::mem::take(&mut self.records).into_iter();
+        self.take_spent().chain(records.map(Record::into_value))
+    }
+
+    /// Writes an entry, or makes a record of it.
+    fn save(&mut self, entry: EntryRef) {
+        self.keys += 1;
+        if is_large(entry.value()) {
+            self.records.push_back(Record::of(entry));
+        } else if self.records.front().is_some_and(Record::is_begun) {
+            record::write_entry(self.format, &mut self.aside, entry);
+        } else {
+            record::write_entry(self.format, &mut self.output, entry);
+        }
+    }
+
+    fn write_record_part(&mut self) {
+        let Some(record) = self.records.front_mut() else {
+            return;
+        };
+        if record.write_part(self.format, &mut self.output) {
+            return;
+        }
+        let record = self.records.pop_front();
+        self.spent.extend(record.map(Record::into_value));
+        self.output.append(&mut self.aside);
+        self.owes &= !self.records.is_empty();
     }
 
     /// The first place at or after `next` that is in the walk's slots.
@@ -119,13 +183,15 @@ impl Walk {
 
     /// Writes the state of a key that is about to change, unless it has been written.
     pub(super) fn save_early(&mut self, at: Place, key: &[u8], entry: Option<EntryRef>) {
+        self.owes |= self.records.iter().any(|record| record.is_of(key));
         let ahead = self.place.is_some_and(|place| at >= place);
         if !ahead || self.aborted || !self.slots.contains(at.slot) || self.early.contains(key) {
             return;
         }
         if let Some(entry) = entry {
-            write_entry(self.format, &mut self.output, entry);
-            self.keys += 1;
+            self.save(entry);
+            // What waits beside or has a record comes later than what changes now.
+            self.owes |= !self.records.is_empty();
         }
         self.early_bytes += key.len() + EARLY_BYTES;
         self.early.insert(key.into());
@@ -137,17 +203,11 @@ impl Walk {
     }
 }
 
-fn write_entry(format: WalkFormat, out: &mut Vec<u8>, entry: EntryRef) {
-    match format {
-        WalkFormat::Rdb => rdb::write_entry(out, entry),
-        WalkFormat::Effects => crate::execute::effects::write_entry(out, entry),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keyspace::entry::Value;
+    use crate::values::Collection;
+    use crate::values::set::{Set, SetLimits};
 
     fn put(keyspace: &mut Keyspace, key: &str, value: &str) {
         let hashed = keyspace.hashed(key.as_bytes());
@@ -200,6 +260,79 @@ mod tests {
         });
         assert_eq!(written, before);
         assert_ne!(keyspace.digest(), before);
+    }
+
+    fn add_members(keyspace: &mut Keyspace, key: &str, from: u32, count: u32) {
+        let limits = SetLimits {
+            integers_max: 512,
+            entries_max: 128,
+            bytes_max: 64,
+            seed: 1,
+        };
+        let hashed = keyspace.hashed(key.as_bytes());
+        if keyspace.find(&hashed).is_none() {
+            keyspace.insert(&hashed, Set::default().wrap(), None, 0);
+        }
+        keyspace.update(&hashed, |entry| {
+            let set = entry.collection_mut::<Set>().unwrap();
+            for number in from..from + count {
+                set.add(format!("member:{number}").as_bytes(), &limits);
+            }
+        });
+    }
+
+    #[test]
+    fn large_collections_are_given_as_they_were_and_in_pieces() {
+        let mut keyspace = Keyspace::new(1);
+        for number in 0..5 {
+            add_members(&mut keyspace, &format!("{{huge}}{number}"), 0, 20_000);
+        }
+        for number in 0..2_000 {
+            put(&mut keyspace, &format!("{{huge}}small:{number}"), "old");
+        }
+        let before = keyspace.digest();
+        let written = walked(&mut keyspace, |keyspace, round| {
+            let number = round % 5;
+            add_members(keyspace, &format!("{{huge}}{number}"), 50_000 + round, 1);
+            put(keyspace, &format!("{{huge}}small:{round}"), "new");
+            if round == 20 {
+                remove(keyspace, "{huge}3");
+            }
+        });
+        assert_eq!(written, before);
+        assert_ne!(keyspace.digest(), before);
+    }
+
+    #[test]
+    fn one_step_writes_a_bounded_part_of_a_large_collection() {
+        for format in [WalkFormat::Rdb, WalkFormat::Effects] {
+            let mut keyspace = Keyspace::new(1);
+            add_members(&mut keyspace, "huge", 0, 100_000);
+            let id = keyspace.start_walk(SlotSet::all(), format);
+            let mut steps = 0;
+            while !keyspace.walk_mut(id).unwrap().is_complete() {
+                keyspace.step_walk(id, 1_000);
+                let written = keyspace.walk_mut(id).unwrap().take_output().len();
+                assert!(written < 2 * STEP_BYTES, "{written}");
+                steps += 1;
+            }
+            assert!(steps > 10, "{steps}");
+        }
+    }
+
+    #[test]
+    fn a_change_to_a_collection_not_yet_written_is_known_to_come_after() {
+        let mut keyspace = Keyspace::new(1);
+        add_members(&mut keyspace, "huge", 0, 50_000);
+        let id = keyspace.start_walk(SlotSet::all(), WalkFormat::Effects);
+        keyspace.step_walk(id, 1_000);
+        assert!(!keyspace.walk_mut(id).unwrap().owes());
+        add_members(&mut keyspace, "huge", 90_000, 1);
+        while !keyspace.walk_mut(id).unwrap().is_complete() {
+            assert!(keyspace.walk_mut(id).unwrap().owes());
+            keyspace.step_walk(id, 1_000);
+        }
+        assert!(!keyspace.walk_mut(id).unwrap().owes());
     }
 
     #[test]

@@ -152,7 +152,8 @@ async fn load_base(
 
 /// Inserts the items that are whole; `true` when the end mark was among them.
 pub fn insert_items(reader: &mut RdbReader, engine: &mut Engine) -> Result<bool, RdbError> {
-    while let Some(item) = reader.next_item()? {
+    let limits = engine.rdb_limits();
+    while let Some(item) = reader.next_item(&limits)? {
         match item {
             RdbItem::Entry {
                 key,
@@ -161,6 +162,8 @@ pub fn insert_items(reader: &mut RdbReader, engine: &mut Engine) -> Result<bool,
             } => {
                 insert(engine, &key, value, expires_at_ms);
             }
+            // Functions are not kept yet.
+            RdbItem::Function { .. } => {}
             RdbItem::Aux { name, value } => engine.restore_aux(&name, &value),
             RdbItem::End => return Ok(true),
         }

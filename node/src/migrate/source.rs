@@ -288,7 +288,8 @@ impl Attempt<'_> {
     }
 
     /// Walks a little. What the walk wrote comes before the changes captured: the first change of a
-    /// key that the walk has not reached makes the walk write the key's old state at once.
+    /// key that the walk has not reached makes the walk write the key's old state at once; while
+    /// that of a large collection is still owed, the changes wait.
     fn next_piece(&self, bytes_max: usize) -> Result<Piece, MigrateError> {
         let id = &self.migration.id;
         self.member.with(|state| {
@@ -312,17 +313,16 @@ impl Attempt<'_> {
                 piece.bytes.extend(walk.take_output());
                 piece.walked = walk.is_complete();
             }
-            let keys_sent = state
-                .engine
-                .keyspace
-                .walk_mut(walk_id)
-                .map_or(0, |walk| walk.keys());
+            let walk = state.engine.keyspace.walk_mut(walk_id);
+            let (keys_sent, owes) = walk.map_or((0, false), |walk| (walk.keys(), walk.owes()));
             let capture = &mut state.captures[index];
             if capture.is_broken() {
                 return Err(MigrateError::Flushed);
             }
             let tail_bytes = capture.bytes() as u64;
-            piece.bytes.extend(capture.drain());
+            if !owes {
+                piece.bytes.extend(capture.drain());
+            }
             state.brake(index);
             let sent = piece.bytes.len() as u64;
             state.note_progress(id, |progress| {

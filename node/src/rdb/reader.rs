@@ -1,8 +1,12 @@
 //! Reads an RDB file or stream incrementally: bytes are fed, items come out.
+//!
+//! A value is read part by part as its bytes come, so the time to read one grows with its size only
+//! once, and nothing is allocated because of a number that the bytes merely claim.
 
-use super::{MAGIC, RdbChecksum, kind, opcode};
+use super::cursor::{Cursor, Stop};
+use super::value::{Limits, Unfinished};
+use super::{RdbChecksum, RdbError, VERSION_MAX, VERSIONS_OF_VALKEY, opcode};
 use crate::keyspace::entry::Value;
-use thiserror::Error;
 
 /// What an RDB stream consists of.
 #[derive(Debug, PartialEq)]
@@ -10,6 +14,10 @@ pub enum RdbItem {
     Aux {
         name: Vec<u8>,
         value: Vec<u8>,
+    },
+    /// The source of a library of functions.
+    Function {
+        code: Vec<u8>,
     },
     Entry {
         key: Vec<u8>,
@@ -20,35 +28,35 @@ pub enum RdbItem {
     End,
 }
 
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum RdbError {
-    #[error("not an RDB file of a version up to 10")]
-    Magic,
-    #[error("RDB has a value of type {0}, which this version does not support")]
-    Type(u8),
-    #[error("RDB has a string in encoding {0:#04x}, which this version does not support")]
-    Encoding(u8),
-    #[error("RDB has a string of {0} bytes, beyond any limit")]
-    Length(u64),
-    #[error("RDB checksum is {found:#x}, expected {expected:#x}")]
-    Checksum { expected: u64, found: u64 },
-    #[error("RDB has keys in database {0}; only database 0 exists here")]
-    Database(u64),
-}
-
-/// Longest string accepted, in bytes.
-const STRING_BYTES_MAX: u64 = 512 * 1024 * 1024;
-
 /// Bytes consumed before the buffer is moved up.
 const COMPACT_BYTES: usize = 64 * 1024;
+
+/// `REDIS0010` or `VALKEY080`.
+const HEAD_BYTES: usize = 9;
 
 #[derive(Default)]
 pub struct RdbReader {
     buffer: Vec<u8>,
     consumed: usize,
-    started: bool,
+    version: u32,
+    entry: Option<Entry>,
     ended: bool,
     checksum: RdbChecksum,
+}
+
+/// A key whose value is being read.
+struct Entry {
+    key: Vec<u8>,
+    expires_at_ms: Option<u64>,
+    value: Unfinished,
+}
+
+/// What stands before a value, or instead of one.
+enum Step {
+    Item(RdbItem),
+    Entry(Entry),
+    /// Nothing that is given out.
+    Nothing,
 }
 
 impl RdbReader {
@@ -62,36 +70,33 @@ impl RdbReader {
     }
 
     /// The next item, or `None` when more bytes are needed or the end was read.
-    pub fn next_item(&mut self) -> Result<Option<RdbItem>, RdbError> {
-        if self.ended || (!self.started && !self.read_magic()?) {
+    pub fn next_item(&mut self, limits: &Limits) -> Result<Option<RdbItem>, RdbError> {
+        if self.ended || (self.version == 0 && !self.read_head()?) {
             return Ok(None);
         }
-        let mut cursor = Cursor {
-            bytes: &self.buffer[self.consumed..],
-            at: 0,
-        };
-        let item = match cursor.item() {
-            Ok(item) => item,
-            Err(Stop::More) => return Ok(None),
-            Err(Stop::Broken(error)) => return Err(error),
-        };
-        let length = cursor.at;
-        let read = &self.buffer[self.consumed..self.consumed + length];
-        if item == RdbItem::End {
-            self.checksum.update(&read[..1]);
-            let mut expected = [0; 8];
-            expected.copy_from_slice(&read[1..]);
-            let (expected, found) = (u64::from_le_bytes(expected), self.checksum.value());
-            // Zero says that the writer computed no checksum.
-            if expected != 0 && expected != found {
-                return Err(RdbError::Checksum { expected, found });
+        loop {
+            if let Some(mut entry) = self.entry.take() {
+                let Some(value) = self.read_value(&mut entry, limits)? else {
+                    self.entry = Some(entry);
+                    return Ok(None);
+                };
+                // Redis leaves out such keys too.
+                if value.as_ref().is_spent() {
+                    continue;
+                }
+                return Ok(Some(RdbItem::Entry {
+                    key: entry.key,
+                    value,
+                    expires_at_ms: entry.expires_at_ms,
+                }));
             }
-            self.ended = true;
-        } else {
-            self.checksum.update(read);
+            match self.read_step()? {
+                None => return Ok(None),
+                Some(Step::Item(item)) => return Ok(Some(item)),
+                Some(Step::Entry(entry)) => self.entry = Some(entry),
+                Some(Step::Nothing) => {}
+            }
         }
-        self.consumed += length;
-        Ok(Some(item))
     }
 
     /// Bytes fed that are beyond the end of the RDB.
@@ -102,135 +107,133 @@ impl RdbReader {
         rest
     }
 
-    fn read_magic(&mut self) -> Result<bool, RdbError> {
-        let Some(head) = self.buffer.get(..MAGIC.len()) else {
+    fn read_head(&mut self) -> Result<bool, RdbError> {
+        let Some(head) = self.buffer.get(..HEAD_BYTES) else {
             return Ok(false);
         };
-        let version = std::str::from_utf8(&head[5..])
-            .ok()
-            .and_then(|text| text.parse::<u32>().ok());
-        if !head.starts_with(b"REDIS") || version.is_none_or(|version| version > 10) {
-            return Err(RdbError::Magic);
-        }
+        let digits = head.strip_prefix(b"REDIS").or(head.strip_prefix(b"VALKEY"));
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let version = digits.and_then(|digits| digits.parse::<u32>().ok());
+        let known = |version: &u32| {
+            (1..=VERSION_MAX).contains(version) || VERSIONS_OF_VALKEY.contains(version)
+        };
+        self.version = version.filter(known).ok_or(RdbError::Head)?;
         self.checksum.update(head);
-        self.consumed = MAGIC.len();
-        self.started = true;
+        self.consumed = HEAD_BYTES;
         Ok(true)
     }
-}
 
-/// Why reading an item stopped.
-enum Stop {
-    More,
-    Broken(RdbError),
-}
-
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-enum Length {
-    Plain(u64),
-    Encoded(u8),
-}
-
-impl<'a> Cursor<'a> {
-    fn item(&mut self) -> Result<RdbItem, Stop> {
-        let mut expires_at_ms = None;
-        loop {
-            match self.byte()? {
-                opcode::AUX => {
-                    let name = self.string()?;
-                    return Ok(RdbItem::Aux {
-                        name,
-                        value: self.string()?,
-                    });
-                }
-                opcode::RESIZE => {
-                    self.plain_length()?;
-                    self.plain_length()?;
-                }
-                opcode::DATABASE => match self.plain_length()? {
-                    0 => {}
-                    other => return Err(Stop::Broken(RdbError::Database(other))),
-                },
-                opcode::EXPIRES_MS => expires_at_ms = Some(u64::from_le_bytes(self.array()?)),
-                opcode::EXPIRES => {
-                    expires_at_ms = Some(u64::from(u32::from_le_bytes(self.array()?)) * 1000);
-                }
-                opcode::IDLE => {
-                    self.plain_length()?;
-                }
-                opcode::FREQUENCY => {
-                    self.byte()?;
-                }
-                opcode::END => {
-                    self.array::<8>()?;
-                    return Ok(RdbItem::End);
-                }
-                kind::STRING => {
-                    let key = self.string()?;
-                    let value = Value::string(&self.string()?);
-                    return Ok(RdbItem::Entry {
-                        key,
-                        value,
-                        expires_at_ms,
-                    });
-                }
-                other @ (opcode::FUNCTION | _) => return Err(Stop::Broken(RdbError::Type(other))),
-            }
+    /// Goes on with a value; `None` when more bytes are needed.
+    fn read_value(
+        &mut self,
+        entry: &mut Entry,
+        limits: &Limits,
+    ) -> Result<Option<Value>, RdbError> {
+        let mut cursor = Cursor::new(&self.buffer[self.consumed..]);
+        let outcome = entry.value.go_on(&mut cursor, limits);
+        let length = cursor.position();
+        self.consume(length);
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(Stop::More) => Ok(None),
+            Err(Stop::Broken(error)) => Err(error),
         }
     }
 
-    fn byte(&mut self) -> Result<u8, Stop> {
-        let byte = *self.bytes.get(self.at).ok_or(Stop::More)?;
-        self.at += 1;
-        Ok(byte)
+    fn consume(&mut self, length: usize) {
+        let end = self.consumed + length;
+        self.checksum.update(&self.buffer[self.consumed..end]);
+        self.consumed = end;
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Stop> {
-        let end = self.at + length;
-        let taken = self.bytes.get(self.at..end).ok_or(Stop::More)?;
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
-    }
-
-    fn length(&mut self) -> Result<Length, Stop> {
-        let first = self.byte()?;
-        let low = u64::from(first & 0x3f);
-        Ok(match (first >> 6, first) {
-            (0, _) => Length::Plain(low),
-            (1, _) => Length::Plain(low << 8 | u64::from(self.byte()?)),
-            (2, 0x80) => Length::Plain(u64::from(u32::from_be_bytes(self.array()?))),
-            (2, 0x81) => Length::Plain(u64::from_be_bytes(self.array()?)),
-            _ => Length::Encoded(first),
-        })
-    }
-
-    fn plain_length(&mut self) -> Result<u64, Stop> {
-        match self.length()? {
-            Length::Plain(length) => Ok(length),
-            Length::Encoded(other) => Err(Stop::Broken(RdbError::Encoding(other))),
+    /// Reads up to the next value or whatever else stands there; `None` when more bytes are needed.
+    fn read_step(&mut self) -> Result<Option<Step>, RdbError> {
+        let mut cursor = Cursor::new(&self.buffer[self.consumed..]);
+        let step = match read_step(&mut cursor, self.version) {
+            Ok(step) => step,
+            Err(Stop::More) => return Ok(None),
+            Err(Stop::Broken(error)) => return Err(error),
+        };
+        let length = cursor.position();
+        if !matches!(step, Step::Item(RdbItem::End)) {
+            self.consume(length);
+            return Ok(Some(step));
         }
+        let checksum_bytes = checksum_bytes(self.version);
+        self.consume(length - checksum_bytes);
+        let mut expected = [0; 8];
+        let end = self.consumed + checksum_bytes;
+        expected[..checksum_bytes].copy_from_slice(&self.buffer[self.consumed..end]);
+        let (expected, found) = (u64::from_le_bytes(expected), self.checksum.value());
+        // Zero says that the writer computed no checksum.
+        if expected != 0 && expected != found {
+            return Err(RdbError::Checksum { expected, found });
+        }
+        self.consumed = end;
+        self.ended = true;
+        Ok(Some(step))
     }
+}
 
-    fn string(&mut self) -> Result<Vec<u8>, Stop> {
-        match self.length()? {
-            Length::Plain(length) if length > STRING_BYTES_MAX => {
-                Err(Stop::Broken(RdbError::Length(length)))
+/// Before version 5 there was no checksum.
+fn checksum_bytes(version: u32) -> usize {
+    if version >= 5 { 8 } else { 0 }
+}
+
+fn read_step(cursor: &mut Cursor, version: u32) -> Result<Step, Stop> {
+    let mut expires_at_ms = None;
+    loop {
+        match cursor.byte()? {
+            opcode::AUX => {
+                let name = cursor.string()?.into_owned();
+                let value = cursor.string()?.into_owned();
+                return Ok(Step::Item(RdbItem::Aux { name, value }));
             }
-            Length::Plain(length) => Ok(self.take(length as usize)?.to_vec()),
-            Length::Encoded(0xc0) => Ok((self.byte()? as i8).to_string().into_bytes()),
-            Length::Encoded(0xc1) => Ok(i16::from_le_bytes(self.array()?).to_string().into_bytes()),
-            Length::Encoded(0xc2) => Ok(i32::from_le_bytes(self.array()?).to_string().into_bytes()),
-            Length::Encoded(other) => Err(Stop::Broken(RdbError::Encoding(other))),
+            opcode::FUNCTION => {
+                let code = cursor.string()?.into_owned();
+                return Ok(Step::Item(RdbItem::Function { code }));
+            }
+            opcode::MODULE_AUX => return Err(RdbError::Module.into()),
+            opcode::SLOT => {
+                for _ in 0..3 {
+                    cursor.length()?;
+                }
+                return Ok(Step::Nothing);
+            }
+            opcode::RESIZE => {
+                cursor.length()?;
+                cursor.length()?;
+                return Ok(Step::Nothing);
+            }
+            opcode::DATABASE => match cursor.length()? {
+                0 => return Ok(Step::Nothing),
+                other => return Err(RdbError::Database(other).into()),
+            },
+            opcode::EXPIRES_MS => {
+                expires_at_ms = Some(u64::try_from(cursor.milliseconds()?).unwrap_or(0));
+            }
+            opcode::EXPIRES => {
+                expires_at_ms = Some(u64::from(u32::from_le_bytes(cursor.array()?)) * 1000);
+            }
+            opcode::IDLE => {
+                cursor.length()?;
+            }
+            opcode::FREQUENCY => {
+                cursor.byte()?;
+            }
+            opcode::END => {
+                // The checksum must be there too.
+                cursor.take(checksum_bytes(version))?;
+                return Ok(Step::Item(RdbItem::End));
+            }
+            kind => {
+                let value = Unfinished::begin(kind, version)?;
+                return Ok(Step::Entry(Entry {
+                    key: cursor.string()?.into_owned(),
+                    expires_at_ms,
+                    value,
+                }));
+            }
         }
     }
 }

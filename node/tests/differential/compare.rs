@@ -30,6 +30,7 @@ pub fn measure_of(words: &[Vec<u8>]) -> Measure {
         // Its sentences are each server's own.
         (_, b"help") if words.len() == 2 => Measure::Kind,
         (b"client", b"id")
+        | (b"memory", b"usage" | b"stats" | b"doctor" | b"malloc-stats")
         | (b"object", b"freq" | b"idletime" | b"refcount")
         | (
             b"scan" | b"zscan" | b"zrandmember" | b"info" | b"time" | b"randomkey" | b"hello"

@@ -5,7 +5,7 @@ use super::words::{
     BIT_OFFSETS, BITFIELD_OPERATIONS, BITFIELD_TYPES, BITMAP_KEYS, CLIENT_WORDS, COMMANDS,
     CONFIG_WORDS, EXPIRE_OPTIONS, EXPIRIES, FLOATS, FLUSH_OPTIONS, GETEX_OPTIONS, HELLO_OPTIONS,
     HYPERLOGLOG_KEYS, INTEGERS, KEYS, LCS_OPTIONS, OBJECT_WORDS, OFFSETS, PATTERNS, POSITIONS,
-    SCAN_OPTIONS, SET_OPTIONS, TIMES, VALUES,
+    RESTORE_OPTIONS, SCAN_OPTIONS, SET_OPTIONS, TIMES, VALUES,
 };
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
@@ -123,6 +123,14 @@ const TEMPLATES: &[&str] = &[
     "TIME",
     "ROLE",
     "SHUTDOWN $v $v $v $v",
+    "COPY $k $k",
+    "COPY $k $k $copy*",
+    "COPY $bk $hk REPLACE",
+    "DUMP nosuch",
+    "RESTORE $k 0 $v $restore*",
+    "MEMORY USAGE nosuch",
+    "MEMORY USAGE nosuch SAMPLES $i",
+    "MEMORY $v $k",
     "SETBIT $bk $bit $on",
     "SETBIT $bk $bit $on",
     "SETBIT $bk $bit $on",
@@ -228,6 +236,8 @@ impl Generator {
             "t" => return words.push(latin(self.pick(TIMES))),
             "f" => return words.push(latin(self.pick(FLOATS))),
             "p" => return words.push(latin(self.pick(PATTERNS))),
+            "copy" => self.pick(&["REPLACE", "DB 0", "DB 1", "DB $i", "DB", "replace", "$v"]),
+            "restore" => self.pick(RESTORE_OPTIONS),
             "bk" => self.pick(BITMAP_KEYS),
             "hk" => self.pick(HYPERLOGLOG_KEYS),
             "bit" => self.pick(BIT_OFFSETS),

@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed step of a test ends it.
 
 mod compare;
+mod dataset;
 mod differences;
 mod families;
+mod files;
 mod generate;
 mod lua;
 mod messages;

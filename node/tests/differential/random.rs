@@ -3,6 +3,7 @@
 //! `KV_DIFFERENTIAL_SEQUENCES` says how many, `KV_DIFFERENTIAL_SEED` where to begin.
 
 use super::compare::{elements, same};
+use super::dataset::compare_values;
 use super::generate::{CONNECTIONS, Generator, Request};
 use super::servers::{Pair, Servers, shown};
 use std::fmt::Write as _;
@@ -141,11 +142,10 @@ fn compare_data(control: Pair) -> Result<(), String> {
     for key in elements(&keys).unwrap_or_default() {
         let start = key.iter().position(|&byte| byte == b'\n').unwrap() + 1;
         let key = &key[start..key.len() - 2];
-        client.step(&words(&[b"GET", key]))?;
-        client.step(&words(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]))?;
         client.step(&words(&[b"PEXPIRETIME", key]))?;
         client.step(&words(&[b"OBJECT", b"ENCODING", key]))?;
         client.step(&words(&[b"LRANGE", key, b"0", b"-1"]))?;
     }
+    compare_values(&mut client.pair)?;
     client.step(&words(&[b"DBSIZE"]))
 }

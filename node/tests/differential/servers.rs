@@ -3,13 +3,14 @@
 use protocol::resp::{read_reply, write_request};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to start or to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-struct Process(Child);
+pub struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -29,7 +30,7 @@ pub struct Servers {
 impl Servers {
     /// Starts both; `None` where there is no `redis-server` and none is required.
     pub fn start() -> Option<Self> {
-        let Some((redis_process, redis)) = start_redis() else {
+        let Some((redis_process, redis)) = start_redis(&std::env::temp_dir()) else {
             let required = std::env::var("KV_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
             assert!(!required, "redis-server is not installed");
             println!("SKIPPED: redis-server is not installed, nothing was compared");
@@ -52,7 +53,8 @@ impl Servers {
     }
 }
 
-fn start_redis() -> Option<(Process, String)> {
+/// Starts Redis in a folder, with what `dump.rdb` there holds; `None` where there is no Redis.
+pub fn start_redis(folder: &Path) -> Option<(Process, String)> {
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -68,7 +70,7 @@ fn start_redis() -> Option<(Process, String)> {
             "",
         ])
         .args(["--databases", "1", "--daemonize", "no"])
-        .current_dir(std::env::temp_dir())
+        .current_dir(folder)
         .stdout(Stdio::null())
         .spawn();
     let process = match spawned {

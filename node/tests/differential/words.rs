@@ -258,6 +258,16 @@ pub const SCAN_OPTIONS: &[&str] = &[
     "MATCH nomatch",
 ];
 
+pub const RESTORE_OPTIONS: &[&str] = &[
+    "REPLACE",
+    "ABSTTL",
+    "IDLETIME $i",
+    "FREQ $i",
+    "FREQ",
+    "idletime 5",
+    "$v",
+];
+
 pub const BITMAP_KEYS: &[&str] = &["m1", "m2", "m3", "m1", "m2", "a", "number", "nosuch"];
 
 pub const HYPERLOGLOG_KEYS: &[&str] = &["h1", "h2", "h3", "h1", "h2", "m1", "number"];
@@ -448,4 +458,7 @@ pub const COMMANDS: &[&str] = &[
     "PFCOUNT",
     "PFMERGE",
     "PFDEBUG",
+    "RESTORE",
+    "COPY",
+    "MEMORY",
 ];
