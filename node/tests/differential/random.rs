@@ -144,7 +144,6 @@ fn compare_data(control: Pair) -> Result<(), String> {
         let key = &key[start..key.len() - 2];
         client.step(&words(&[b"PEXPIRETIME", key]))?;
         client.step(&words(&[b"OBJECT", b"ENCODING", key]))?;
-        client.step(&words(&[b"LRANGE", key, b"0", b"-1"]))?;
     }
     compare_values(&mut client.pair)?;
     client.step(&words(&[b"DBSIZE"]))
