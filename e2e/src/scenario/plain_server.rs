@@ -43,11 +43,25 @@ impl PlainServer {
         Self::start_process(tool, prefix, port, &words).await
     }
 
-    /// Starts a plain `kv-node` without persistence.
-    pub async fn start_node(tool: &Tool, prefix: &[&str]) -> Result<Self, PlainServerError> {
+    /// Starts a plain `kv-node` with these options.
+    pub async fn start_node(
+        tool: &Tool,
+        prefix: &[&str],
+        options: &[&str],
+    ) -> Result<Self, PlainServerError> {
         let port = free_port()?;
-        let metrics = format!("--metrics-port={}", free_port()?);
-        Self::start_process(tool, prefix, port, &[metrics]).await
+        let mut words = vec![format!("--metrics-port={}", free_port()?)];
+        words.extend(options.iter().map(ToString::to_string));
+        Self::start_process(tool, prefix, port, &words).await
+    }
+
+    /// Starts this project's server that does nothing.
+    pub async fn start_empty(tool: &Tool, prefix: &[&str]) -> Result<Self, PlainServerError> {
+        let port = free_port()?;
+        let program = tool.path.to_string_lossy();
+        let mut words = prefix.to_vec();
+        words.extend([&*program, "empty-server"]);
+        Self::start_command(&words, port, &[]).await
     }
 
     async fn start_process(
@@ -56,10 +70,18 @@ impl PlainServer {
         port: u16,
         options: &[String],
     ) -> Result<Self, PlainServerError> {
-        let directory = tempfile::tempdir()?;
         let program = tool.path.to_string_lossy();
         let mut words = prefix.to_vec();
         words.push(&program);
+        Self::start_command(&words, port, options).await
+    }
+
+    async fn start_command(
+        words: &[&str],
+        port: u16,
+        options: &[String],
+    ) -> Result<Self, PlainServerError> {
+        let directory = tempfile::tempdir()?;
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).current_dir(directory.path());
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);

@@ -1,0 +1,218 @@
+//! How long the executor of one `kv-node` makes others wait at most, while it works on one key with
+//! millions of members or one slot with millions of keys; beside `redis-server`.
+//!
+//! A second connection sends `PING`, one after the other. What is told is the longest time one took
+//! and the 99.9th percentile. A machine that is busy otherwise makes every server look worse, so
+//! the same is measured while nothing happens.
+
+use super::servers::{Programs, Server};
+use super::{Section, Table};
+use anyhow::{Context, bail};
+use protocol::client::Client;
+use protocol::resp::{Reply, read_reply, write_request};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+/// How much is loaded.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Arguments {
+    /// Members of the one key, and keys of the one slot.
+    #[arg(long, default_value_t = 10_000_000)]
+    entries: usize,
+    /// Only `kv-node`: the pauses of Redis take minutes.
+    #[arg(long)]
+    alone: bool,
+    /// Write the table to docs/performance.md.
+    #[arg(long)]
+    write: bool,
+}
+
+/// Requests that are sent before their replies are read.
+const PIPELINE: usize = 50;
+
+/// How long a reply may take before the benchmark gives up.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// One thing that is done, step after step, on each server.
+struct Step {
+    name: &'static str,
+    work: Work,
+}
+
+enum Work {
+    /// Waits for so long.
+    Idle(Duration),
+    /// Sends the request with number `n` for every entry.
+    Fill(fn(&mut Vec<u8>, usize)),
+    /// Sends one request, then waits until what it left to do in the background is done.
+    Once(&'static [&'static str]),
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        name: "nothing happens",
+        work: Work::Idle(Duration::from_secs(3)),
+    },
+    Step {
+        name: "one sorted set grows",
+        work: Work::Fill(|out, n| {
+            let (score, member) = (n.to_string(), format!("member:{n:013}"));
+            write_request(
+                out,
+                &[b"ZADD", b"sorted", score.as_bytes(), member.as_bytes()],
+            );
+        }),
+    },
+    Step {
+        name: "snapshot of it",
+        work: Work::Once(&["BGREWRITEAOF"]),
+    },
+    Step {
+        name: "UNLINK of it",
+        work: Work::Once(&["UNLINK", "sorted"]),
+    },
+    Step {
+        name: "one hash grows",
+        work: Work::Fill(|out, n| {
+            let field = format!("field:{n:013}");
+            write_request(out, &[b"HSET", b"hash", field.as_bytes(), b"value"]);
+        }),
+    },
+    Step {
+        name: "SET in its place",
+        work: Work::Once(&["SET", "hash", "text"]),
+    },
+    Step {
+        name: "one set grows",
+        work: Work::Fill(|out, n| {
+            let member = format!("member:{n:013}");
+            write_request(out, &[b"SADD", b"set", member.as_bytes()]);
+        }),
+    },
+    Step {
+        name: "it expires",
+        work: Work::Once(&["PEXPIRE", "set", "1"]),
+    },
+    Step {
+        name: "one slot grows",
+        work: Work::Fill(|out, n| {
+            let key = format!("{{slot}}{n:010}");
+            write_request(out, &[b"SET", key.as_bytes(), b"value"]);
+        }),
+    },
+    Step {
+        name: "snapshot of it",
+        work: Work::Once(&["BGREWRITEAOF"]),
+    },
+    Step {
+        name: "FLUSHALL ASYNC",
+        work: Work::Once(&["FLUSHALL", "ASYNC"]),
+    },
+];
+
+/// How long the background has for what one request left.
+const BACKGROUND: Duration = Duration::from_secs(10);
+
+/// Measures and prints.
+pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let programs = Programs::find().await?.durable();
+    let mut table = Table::new(&["while", "server", "p99.9 ms", "longest ms"]);
+    let count = if arguments.alone {
+        1
+    } else {
+        programs.names().count()
+    };
+    let mut rows = vec![Vec::new(); STEPS.len()];
+    for index in 0..count {
+        let server = programs.start(index, &[]).await?;
+        for (step, rows) in STEPS.iter().zip(&mut rows) {
+            eprintln!("{}: {}", server.name, step.name);
+            let waits = measured(&server, step, arguments.entries).await?;
+            let ms = |wait: Duration| format!("{:.2}", wait.as_secs_f64() * 1000.0);
+            let late = waits[waits.len() - 1 - waits.len() / 1000];
+            let longest = waits[waits.len() - 1];
+            let name = server.name.clone();
+            rows.push(vec![step.name.to_owned(), name, ms(late), ms(longest)]);
+        }
+    }
+    rows.into_iter().flatten().for_each(|row| table.row(row));
+    println!("{table}");
+    if arguments.write {
+        let command = "cargo run --release --bin bench -- pauses --write";
+        Section { name: "pauses" }.write(&table, command)?;
+    }
+    Ok(())
+}
+
+/// How long each `PING` took while the step was done, sorted.
+async fn measured(server: &Server, step: &Step, entries: usize) -> anyhow::Result<Vec<Duration>> {
+    let address = server.running.address.clone();
+    let done = Arc::new(AtomicBool::new(false));
+    let pinging: JoinHandle<anyhow::Result<Vec<Duration>>> =
+        tokio::spawn(ping_until(address.clone(), Arc::clone(&done)));
+    let worked = work(&address, &step.work, entries).await;
+    done.store(true, Ordering::Relaxed);
+    let mut waits = pinging.await.context("pinging")??;
+    worked.with_context(|| format!("{}: {}", server.name, step.name))?;
+    waits.sort_unstable();
+    Ok(waits)
+}
+
+async fn ping_until(address: String, done: Arc<AtomicBool>) -> anyhow::Result<Vec<Duration>> {
+    let mut client = Client::connect(&address, PATIENCE).await?;
+    let mut waits = Vec::new();
+    while !done.load(Ordering::Relaxed) || waits.is_empty() {
+        let start = Instant::now();
+        client.call(&[b"PING"]).await?;
+        waits.push(start.elapsed());
+    }
+    Ok(waits)
+}
+
+async fn work(address: &str, work: &Work, entries: usize) -> anyhow::Result<()> {
+    match work {
+        Work::Idle(time) => {
+            tokio::time::sleep(*time).await;
+            Ok(())
+        }
+        Work::Fill(request) => fill(address, *request, entries).await,
+        Work::Once(words) => {
+            let mut client = Client::connect(address, PATIENCE).await?;
+            let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            client.call(&words).await?;
+            tokio::time::sleep(BACKGROUND).await;
+            Ok(())
+        }
+    }
+}
+
+async fn fill(
+    address: &str,
+    request: fn(&mut Vec<u8>, usize),
+    entries: usize,
+) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    let (mut requests, mut replies) = (Vec::new(), Vec::new());
+    for first in (0..entries).step_by(PIPELINE) {
+        let last = entries.min(first + PIPELINE);
+        requests.clear();
+        (first..last).for_each(|n| request(&mut requests, n));
+        stream.write_all(&requests).await?;
+        let mut missing = last - first;
+        while missing > 0 {
+            stream.read_buf(&mut replies).await?;
+            while let Some((reply, used)) = read_reply(&replies)? {
+                if let Reply::Error(error) = reply {
+                    bail!("the server answered {error}");
+                }
+                replies.drain(..used);
+                missing -= 1;
+            }
+        }
+    }
+    Ok(())
+}
