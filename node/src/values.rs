@@ -71,7 +71,7 @@ macro_rules! each_collection {
 macro_rules! variant {
     ($variant:ident) => {
         fn wrap(self) -> $crate::keyspace::entry::Value {
-            $crate::keyspace::entry::Value::$variant(Box::new(self))
+            $crate::keyspace::entry::Value::$variant(self.into())
         }
 
         fn of(value: &$crate::keyspace::entry::Value) -> Option<&Self> {

@@ -100,7 +100,7 @@ pub(super) fn change_bits<R>(
         Some(false) => return Err(WRONG_TYPE.into()),
         Some(true) => {}
         None => {
-            context.put(key, Value::Bytes(Vec::new()), None);
+            context.put(key, Value::bytes(Vec::new()), None);
             context.engine.notify(class::NEW, "new", key.bytes);
         }
     }

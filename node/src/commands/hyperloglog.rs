@@ -116,7 +116,7 @@ fn log_whole(context: &mut Context, key: &HashedKey) {
 }
 
 fn create(context: &mut Context, key: &HashedKey) {
-    context.put(key, Value::Bytes(hyperloglog::empty()), None);
+    context.put(key, Value::bytes(hyperloglog::empty()), None);
     context.engine.notify(class::NEW, "new", key.bytes);
 }
 

@@ -21,10 +21,13 @@ use protocol::resp::{parse_i64, write_i64};
 pub enum Value {
     /// A string that is the canonical text of an integer, kept as one.
     Integer(i64),
-    Bytes(Vec<u8>),
-    Hash(Box<Hash>),
+    // Behind a pointer because few strings lie here, and the others are to stay small.
+    #[allow(clippy::box_collection)]
+    Bytes(Box<Vec<u8>>),
+    // Small ones are an allocation of their own already.
+    Hash(Hash),
     List(Box<List>),
-    Set(Box<Set>),
+    Set(Set),
     Sorted(Box<SortedSet>),
     Stream(Box<Stream>),
 }
@@ -46,8 +49,13 @@ impl Value {
     pub fn string(bytes: &[u8]) -> Self {
         match integer(bytes) {
             Some(number) => Self::Integer(number),
-            None => Self::Bytes(bytes.to_vec()),
+            None => Self::bytes(bytes.to_vec()),
         }
+    }
+
+    /// A string that is kept as it is.
+    pub fn bytes(bytes: Vec<u8>) -> Self {
+        Self::Bytes(Box::new(bytes))
     }
 
     pub fn as_ref(&self) -> ValueRef<'_> {
@@ -125,7 +133,12 @@ impl<'a> ValueRef<'a> {
         fn of<C: Collection>(collection: &C) -> u64 {
             size_of::<C>().next_multiple_of(ALLOCATION_STEP) as u64 + collection.heap_bytes()
         }
-        each_collection!(self, collection => of(collection), string => 0)
+        match self {
+            // These are a part of the block.
+            Self::Hash(hash) => hash.heap_bytes(),
+            Self::Set(set) => set.heap_bytes(),
+            other => each_collection!(other, collection => of(collection), string => 0),
+        }
     }
 
     /// A copy that owns its parts. Parts of large collections are shared until one of the two
@@ -133,15 +146,18 @@ impl<'a> ValueRef<'a> {
     pub fn to_value(self) -> Value {
         match self {
             Self::Integer(number) => Value::Integer(number),
-            Self::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
-            Self::Hash(hash) => Value::Hash(Box::new(hash.clone())),
+            Self::Bytes(bytes) => Value::bytes(bytes.to_vec()),
+            Self::Hash(hash) => Value::Hash(hash.clone()),
             Self::List(list) => Value::List(Box::new(list.clone())),
-            Self::Set(set) => Value::Set(Box::new(set.clone())),
+            Self::Set(set) => Value::Set(set.clone()),
             Self::Sorted(sorted) => Value::Sorted(Box::new(sorted.clone())),
             Self::Stream(stream) => Value::Stream(Box::new(stream.clone())),
         }
     }
 }
+
+/// Every key with a collection has one of these in its block.
+const _: () = assert!(size_of::<Value>() == 24);
 
 /// The integer of which a string is the canonical text.
 fn integer(bytes: &[u8]) -> Option<i64> {
@@ -182,7 +198,7 @@ impl Entry {
         let content = match integer(bytes) {
             Some(number) => Content::Integer(number),
             None if bytes.len() <= INLINE_BYTES_MAX => Content::Inline(bytes),
-            None => Content::Value(Value::Bytes(bytes.to_vec())),
+            None => Content::Value(Value::bytes(bytes.to_vec())),
         };
         Self::new(key, content, expires_at_ms, access)
     }
@@ -204,7 +220,7 @@ impl Entry {
                 old.clear();
                 old.extend_from_slice(bytes);
             }
-            _ => self.set_value(Value::Bytes(bytes.to_vec())),
+            _ => self.set_value(Value::bytes(bytes.to_vec())),
         }
     }
 
@@ -214,7 +230,7 @@ impl Entry {
         let mut scratch = Vec::new();
         if self.value_mut().is_none() {
             let bytes = self.as_ref().string(&mut scratch)?.to_vec();
-            self.set_value(Value::Bytes(bytes));
+            self.set_value(Value::bytes(bytes));
         }
         match self.value_mut() {
             Some(Value::Bytes(bytes)) => Some(bytes),
@@ -239,7 +255,7 @@ impl Entry {
         let value = self
             .value_mut()
             .filter(|value| !value.as_ref().is_string())?;
-        Some(std::mem::replace(value, Value::Bytes(Vec::new())))
+        Some(std::mem::replace(value, Value::bytes(Vec::new())))
     }
 
     pub fn into_value(self) -> Value {
@@ -328,9 +344,10 @@ impl<'a> EntryRef<'a> {
     /// Bytes of memory the entry takes, as accounted for `maxmemory`.
     pub fn size_bytes(self) -> u64 {
         let heap = match self.held() {
-            Held::Inline(_) | Held::Integer(_) => 0,
+            Held::Inline(_) | Held::Integer(_) | Held::Value(Value::Integer(_)) => 0,
             Held::Value(Value::Bytes(bytes)) => {
-                bytes.capacity().next_multiple_of(ALLOCATION_STEP) as u64
+                let bytes = size_of::<Vec<u8>>() + bytes.capacity();
+                bytes.next_multiple_of(ALLOCATION_STEP) as u64
             }
             Held::Value(value) => value.as_ref().heap_bytes(),
         };
