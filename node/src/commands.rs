@@ -16,6 +16,7 @@ mod connection;
 mod dump;
 mod expire;
 mod extended;
+mod functions;
 pub mod glob;
 mod hash_expiry;
 mod hash_fields;
@@ -440,6 +441,7 @@ const FAMILIES: &[&[Command]] = &[
     sorted_sets::walk::COMMANDS,
     transactions::COMMANDS,
     scripting::COMMANDS,
+    functions::COMMANDS,
     server::COMMANDS,
     wait::COMMANDS,
     pubsub::COMMANDS,

@@ -14,6 +14,7 @@ mod cmsgpack;
 mod convert;
 mod failure;
 mod flags;
+mod library;
 mod number;
 mod pack;
 mod sandbox;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use cache::{Cache, Script};
 pub use flags::{FLAG_NAMES, flag};
+pub use library::{Libraries, Policy, Registered};
 pub use sandbox::{Machine, Shared};
 
 use crate::execute::session::Session;
@@ -78,6 +80,7 @@ pub struct Arguments<'a> {
 #[derive(Default)]
 pub struct Scripts {
     pub cache: Cache,
+    pub libraries: Libraries,
     machine: Option<Machine>,
 }
 
@@ -125,7 +128,7 @@ impl Scripts {
 
     /// Bytes that Lua uses.
     pub fn used_bytes(&self) -> u64 {
-        self.machine.as_ref().map_or(0, Machine::used_bytes)
+        self.machine.as_ref().map_or(0, Machine::used_bytes) + self.libraries.used_bytes()
     }
 }
 
@@ -146,6 +149,17 @@ impl Context<'_> {
         if let Ok(machine) = scripts.machine() {
             self.run_in(machine, mode, arguments.keys, |machine| {
                 machine.run(script.id, arguments)
+            });
+        }
+        self.engine.scripts = scripts;
+    }
+
+    /// Runs a function of a library and replies with what it returns.
+    pub fn run_function(&mut self, function: &Registered, mode: Mode, arguments: Arguments) {
+        let scripts = std::mem::take(&mut self.engine.scripts);
+        if let Some(machine) = scripts.libraries.machine() {
+            self.run_in(machine, mode, arguments.keys, |machine| {
+                function.run(machine, arguments)
             });
         }
         self.engine.scripts = scripts;

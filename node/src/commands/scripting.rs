@@ -13,8 +13,8 @@ use protocol::status::Role;
 
 const EVAL_FLAGS: u32 = NO_SCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS;
 
-const READ_WRITE: &[KeySpec] = &[counted("RW access update", 2)];
-const READ_ONLY: &[KeySpec] = &[counted("RO access", 2)];
+pub const READ_WRITE: &[KeySpec] = &[counted("RW access update", 2)];
+pub const READ_ONLY: &[KeySpec] = &[counted("RO access", 2)];
 
 pub const COMMANDS: &[Command] = &[
     command(
@@ -168,7 +168,7 @@ pub fn arguments_of<'a>(arguments: &'a [&'a [u8]]) -> Result<Arguments<'a>, Fail
 }
 
 /// A failure that may quote bytes of the client.
-fn failure(text: &[u8]) -> Failure {
+pub fn failure(text: &[u8]) -> Failure {
     Failure::quoting("", text, "")
 }
 

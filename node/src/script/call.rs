@@ -12,7 +12,8 @@ use smallvec::SmallVec;
 const NO_ARGUMENTS: &[u8] = b"ERR Please specify at least one argument for this redis lib call";
 const NOT_TEXT: &[u8] = b"ERR Lua redis lib command arguments must be strings or integers";
 const NOT_ALLOWED: &str = "ERR This Redis command is not allowed from script";
-const NESTED: &[u8] = b"ERR redis.call() can only be called inside a script invocation";
+/// While a library is loaded it cannot call commands, as if there were no such function.
+const NOT_LOADING: &[u8] = b"Script attempted to access nonexistent global variable 'call'";
 
 /// An argument of a command.
 enum Argument {
@@ -62,7 +63,7 @@ fn run(lua: &Lua, shared: &Shared, arguments: &MultiValue) -> mlua::Result<Resul
         return Ok(Err(NOT_TEXT.to_vec()));
     };
     if !RUNNING.is_set() {
-        return Ok(Err(NESTED.to_vec()));
+        return Err(failure::message(lua, NOT_LOADING));
     }
     let slices: SmallVec<[&[u8]; 8]> = texts.iter().map(Argument::bytes).collect();
     let mut out = shared.reply.take();

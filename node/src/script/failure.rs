@@ -130,6 +130,16 @@ pub fn text(shared: &Shared, error: &Value, name: &str) -> Vec<u8> {
     text
 }
 
+/// The text of an error without its place.
+pub fn bare_text(shared: &Shared, error: &Value) -> Vec<u8> {
+    let text = match error {
+        Value::Table(table) => table.raw_get::<Option<mlua::LuaString>>(&shared.names.err),
+        _ => Ok(None),
+    };
+    let text = text.ok().flatten().map(|text| text.as_bytes().to_vec());
+    text.unwrap_or_else(|| error.to_string().unwrap_or_default().into_bytes())
+}
+
 /// The error reply when the machine itself failed: it has no memory left, mostly.
 pub fn of_machine(error: &Error, name: &str) -> Vec<u8> {
     let text = first_line(error);

@@ -20,7 +20,12 @@ end
 local function guard(content)
   local made = setmetatable({}, { __index = content, __newindex = refuse_write, __metatable = false })
   content_of[made] = content
-  return made
+  -- Runs the code of a library.
+function made.run_loader(code)
+  return xpcall(code, on_error)
+end
+
+return made
 end
 
 -- The variant of a function that writes to its first argument: not to a guard.
@@ -43,7 +48,12 @@ local function copied(from, names)
   for name in names:gmatch("%S+") do
     made[name] = from[name]
   end
-  return made
+  -- Runs the code of a library.
+function made.run_loader(code)
+  return xpcall(code, on_error)
+end
+
+return made
 end
 
 local globals = copied(_G, [[
@@ -154,7 +164,12 @@ globals.server = globals.redis
 local function compile_text(text, name)
   local made, message = host.compile(text, name)
   if made then
-    return made
+    -- Runs the code of a library.
+function made.run_loader(code)
+  return xpcall(code, on_error)
+end
+
+return made
   end
   return nil, message
 end
@@ -238,6 +253,11 @@ function made.run_function(callback, keys, arguments)
   return xpcall(function()
     return callback(keys, arguments)
   end, on_error)
+end
+
+-- Runs the code of a library.
+function made.run_loader(code)
+  return xpcall(code, on_error)
 end
 
 return made

@@ -85,6 +85,9 @@ pub struct Machine {
     environment: Table,
     run: Function,
     run_with: Function,
+    run_function: Function,
+    run_loader: Function,
+    redis: Table,
 }
 
 impl Machine {
@@ -115,6 +118,9 @@ impl Machine {
             environment,
             run: made.get("run")?,
             run_with: made.get("run_with")?,
+            run_function: made.get("run_function")?,
+            run_loader: made.get("run_loader")?,
+            redis: host.raw_get("redis")?,
             lua,
         };
         machine.lua.set_memory_limit(MEMORY_BYTES_MAX)?;
@@ -125,14 +131,42 @@ impl Machine {
         self.lua.used_memory() as u64
     }
 
+    /// Compiles text that sees what scripts see.
+    pub fn compile(&self, name: &str, body: &[u8]) -> mlua::Result<Function> {
+        let chunk = self.lua.load(body).set_name(name);
+        let environment = self.environment.clone();
+        let chunk = chunk.set_mode(ChunkMode::Text);
+        chunk.set_environment(environment).into_function()
+    }
+
+    /// Adds a function to `redis`.
+    pub fn add_function(
+        &self,
+        name: &str,
+        function: impl Fn(&Lua, MultiValue) -> mlua::Result<()> + 'static,
+    ) -> mlua::Result<()> {
+        self.redis.raw_set(name, self.lua.create_function(function)?)
+    }
+
+    /// Runs the code of a library.
+    pub fn run_loader(&self, code: &Function) -> mlua::Result<(bool, Value)> {
+        self.run_loader.call(code)
+    }
+
+    /// Runs a function of a library.
+    pub fn run_function(
+        &self,
+        callback: &Function,
+        arguments: Arguments,
+    ) -> mlua::Result<(bool, Value)> {
+        let (keys, others) = (self.list(arguments.keys)?, self.list(arguments.others)?);
+        self.run_function.call((callback, keys, others))
+    }
+
     /// Compiles a script.
     pub fn define(&self, id: u64, body: &[u8]) -> Result<(), Vec<u8>> {
-        let chunk = self.lua.load(body).set_name("@user_script");
-        let environment = self.environment.clone();
-        let compiled = chunk
-            .set_mode(ChunkMode::Text)
-            .set_environment(environment)
-            .into_function()
+        let compiled = self
+            .compile("@user_script", body)
             .and_then(|function| self.scripts.raw_set(id, function));
         compiled.map_err(|error| {
             let text = failure::syntax(&error);

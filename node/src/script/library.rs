@@ -1,0 +1,330 @@
+//! Libraries of functions: what `FUNCTION LOAD` registers, in a machine of their own.
+
+use super::flags::{flag, named};
+use super::sandbox::number_of;
+use super::{Machine, failure};
+use mlua::{Function, Lua, MultiValue, Table, Value};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A function of a library.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    pub name: String,
+    pub description: Option<String>,
+    pub flags: u32,
+    callback: Function,
+}
+
+#[derive(Debug, Clone)]
+pub struct Library {
+    pub code: Rc<[u8]>,
+    pub functions: Vec<Registered>,
+}
+
+/// What `FUNCTION RESTORE` does with the libraries that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    Flush,
+    Append,
+    Replace,
+}
+
+/// What a library that is being loaded has registered.
+type Loading = Rc<RefCell<Vec<Registered>>>;
+
+/// All libraries, by name.
+#[derive(Default)]
+pub struct Libraries {
+    pub by_name: BTreeMap<String, Library>,
+    machine: Option<Machine>,
+    loading: Loading,
+}
+
+impl Libraries {
+    pub fn function(&self, name: &[u8]) -> Option<&Registered> {
+        let mut all = self.by_name.values().flat_map(|library| &library.functions);
+        all.find(|function| function.name.as_bytes() == name)
+    }
+
+    /// The machine; there is one as soon as something was loaded.
+    pub fn machine(&self) -> Option<&Machine> {
+        self.machine.as_ref()
+    }
+
+    pub fn used_bytes(&self) -> u64 {
+        self.machine.as_ref().map_or(0, Machine::used_bytes)
+    }
+
+    /// Loads a library; gives its name. Nothing changes when it fails.
+    pub fn load(&mut self, code: &[u8], replace: bool) -> Result<String, Vec<u8>> {
+        let (name, body) = header(code)?;
+        if self.by_name.contains_key(&name) && !replace {
+            return Err(format!("ERR Library '{name}' already exists").into_bytes());
+        }
+        let functions = self.register(body)?;
+        if functions.is_empty() {
+            return Err(b"ERR No functions registered".to_vec());
+        }
+        let others = self.by_name.iter().filter(|(other, _)| **other != name);
+        let taken = others.flat_map(|(_, library)| &library.functions);
+        for other in taken {
+            if functions.iter().any(|function| function.name == other.name) {
+                return Err(format!("ERR Function {} already exists", other.name).into_bytes());
+            }
+        }
+        let code = code.into();
+        let library = Library { code, functions };
+        self.by_name.insert(name.clone(), library);
+        Ok(name)
+    }
+
+    /// Runs the code of a library, which registers functions.
+    fn register(&mut self, body: &[u8]) -> Result<Vec<Registered>, Vec<u8>> {
+        if self.machine.is_none() {
+            self.machine = machine(&self.loading).ok();
+        }
+        let Some(machine) = &self.machine else {
+            return Err(super::NO_MACHINE.as_bytes().to_vec());
+        };
+        self.loading.borrow_mut().clear();
+        let chunk = machine.compile("@user_function", body);
+        let chunk = chunk.map_err(|error| {
+            let text = failure::syntax(&error);
+            format!("ERR Error compiling function: {text}").into_bytes()
+        })?;
+        let result = machine.run_loader(&chunk);
+        let registered = self.loading.take();
+        match result {
+            Ok((true, _)) => Ok(registered),
+            Ok((false, error)) => {
+                let text = failure::bare_text(&machine.shared, &error);
+                Err([b"ERR Error registering functions: ", &text[..]].concat())
+            }
+            Err(error) => Err(failure::of_machine(&error, "load")),
+        }
+    }
+
+    /// All libraries as `FUNCTION DUMP` gives them.
+    pub fn dump(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for library in self.by_name.values() {
+            write_function(&mut out, &library.code);
+        }
+        close(&mut out);
+        out
+    }
+
+    /// Loads what [`dump`](Self::dump) gave, whole or not at all.
+    pub fn restore(&mut self, payload: &[u8], policy: Policy) -> Result<Vec<Rc<[u8]>>, Vec<u8>> {
+        let codes = codes_of(payload)?;
+        let mut next = Self {
+            machine: self.machine.take(),
+            loading: Rc::clone(&self.loading),
+            by_name: BTreeMap::new(),
+        };
+        if policy != Policy::Flush {
+            next.by_name.clone_from(&self.by_name);
+        }
+        for code in &codes {
+            if let Err(text) = next.load(code, policy == Policy::Replace) {
+                self.machine = next.machine;
+                return Err(text);
+            }
+        }
+        *self = next;
+        Ok(codes.into_iter().map(Into::into).collect())
+    }
+
+    pub fn delete(&mut self, name: &[u8]) -> bool {
+        let name = String::from_utf8_lossy(name);
+        self.by_name.remove(name.as_ref()).is_some()
+    }
+
+    /// Forgets all libraries and the machine.
+    pub fn flush(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// A machine whose scripts can register functions while they are loaded.
+fn machine(loading: &Loading) -> mlua::Result<Machine> {
+    let machine = Machine::new()?;
+    let loading = Rc::clone(loading);
+    let register = move |_: &Lua, arguments: MultiValue| {
+        if super::RUNNING.is_set() {
+            let text = b"ERR redis.register_function can only be called on FUNCTION LOAD command";
+            return Err(failure::coded(text));
+        }
+        match registered(&arguments) {
+            Ok(function) => {
+                let mut list = loading.borrow_mut();
+                if list.iter().any(|other| other.name == function.name) {
+                    let text = b"ERR Function already exists in the library";
+                    return Err(failure::coded(text));
+                }
+                list.push(function);
+                Ok(())
+            }
+            Err(text) => Err(failure::coded(format!("ERR {text}").as_bytes())),
+        }
+    };
+    machine.add_function("register_function", register)?;
+    Ok(machine)
+}
+
+/// The arguments of `redis.register_function`, in either of its forms.
+fn registered(arguments: &MultiValue) -> Result<Registered, String> {
+    match (arguments.front(), arguments.len()) {
+        (Some(Value::Table(named)), 1) => by_names(named),
+        (_, 1) => Err("calling redis.register_function with a single argument is only \
+                       applicable to Lua table (representing named arguments)."
+            .to_owned()),
+        (name, 2) => {
+            let Some(name) = text(name) else {
+                let message = "first argument to redis.register_function must be a string";
+                return Err(message.to_owned());
+            };
+            let Some(Value::Function(callback)) = arguments.get(1) else {
+                let message = "second argument to redis.register_function must be a function";
+                return Err(message.to_owned());
+            };
+            made(name, None, 0, callback.clone())
+        }
+        _ => Err("wrong number of arguments to redis.register_function".to_owned()),
+    }
+}
+
+fn text(value: Option<&Value>) -> Option<String> {
+    match value {
+        Some(Value::String(text)) => Some(text.to_string_lossy()),
+        value => number_of(value).map(|number| super::number::general(number, 14)),
+    }
+}
+
+fn made(
+    name: String,
+    description: Option<String>,
+    flags: u32,
+    callback: Function,
+) -> Result<Registered, String> {
+    if !is_name(&name) {
+        return Err(format!("Library names {NAMING}"));
+    }
+    Ok(Registered {
+        name,
+        description,
+        flags,
+        callback,
+    })
+}
+
+/// What names consist of.
+const NAMING: &str =
+    "can only contain letters, numbers, or underscores(_) and must be at least one character long";
+
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !name.is_empty() && name.bytes().all(allowed)
+}
+
+fn by_names(named: &Table) -> Result<Registered, String> {
+    let (mut name, mut description, mut flags, mut callback) = (None, None, 0, None);
+    let mut pairs = Vec::new();
+    let walked = named.for_each(|key: Value, value: Value| {
+        pairs.push((key, value));
+        Ok(())
+    });
+    walked.map_err(|error| error.to_string())?;
+    for (key, value) in &pairs {
+        let Value::String(key) = key else {
+            let message = "named argument key given to redis.register_function is not a string";
+            return Err(message.to_owned());
+        };
+        let key = key.to_string_lossy();
+        let wrong = |kind: &str| {
+            format!("{key} argument given to redis.register_function must be a {kind}")
+        };
+        match key.as_str() {
+            "function_name" => name = Some(text(Some(value)).ok_or_else(|| wrong("string"))?),
+            "description" => {
+                description = Some(text(Some(value)).ok_or_else(|| wrong("string"))?);
+            }
+            "callback" => match value {
+                Value::Function(function) => callback = Some(function.clone()),
+                _ => return Err(wrong("function")),
+            },
+            "flags" => match value {
+                Value::Table(list) => flags = flags_of(list)?,
+                _ => {
+                    let message = "flags argument to redis.register_function must be a table \
+                                   representing function flags";
+                    return Err(message.to_owned());
+                }
+            },
+            _ => return Err("unknown argument given to redis.register_function".to_owned()),
+        }
+    }
+    let name = name.ok_or("redis.register_function must get a function name argument")?;
+    let callback = callback.ok_or("redis.register_function must get a callback argument")?;
+    made(name, description, flags, callback)
+}
+
+fn flags_of(list: &Table) -> Result<u32, String> {
+    let mut flags = 0;
+    for value in list.sequence_values::<Value>() {
+        let found = match value {
+            Ok(Value::String(name)) => named(&name.as_bytes()),
+            _ => None,
+        };
+        flags |= found.ok_or("unknown flag given")?;
+    }
+    Ok(flags & !flag::COMPATIBLE)
+}
+
+/// The name that the first line of a library tells, and what is to be compiled.
+fn header(code: &[u8]) -> Result<(String, &[u8]), Vec<u8>> {
+    if !code.starts_with(b"#!") {
+        return Err(b"ERR Missing library metadata".to_vec());
+    }
+    let end = code.iter().position(|&byte| byte == b'\n');
+    let end = end.ok_or(b"ERR Invalid library metadata")?;
+    let mut words = code[2..end]
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    let engine = words.next().unwrap_or_default();
+    if !engine.eq_ignore_ascii_case(b"lua") {
+        return Err([b"ERR Engine '", engine, b"' not found"].concat());
+    }
+    let mut name = None;
+    for word in words {
+        let value = word
+            .split_at_checked(5)
+            .filter(|(key, _)| key.eq_ignore_ascii_case(b"name="));
+        let Some((_, value)) = value else {
+            return Err([b"ERR Invalid metadata value given: ", word].concat());
+        };
+        let value = String::from_utf8_lossy(value).into_owned();
+        if name.replace(value).is_some() {
+            let text = "ERR Invalid metadata value, name argument was given multiple times";
+            return Err(text.as_bytes().to_vec());
+        }
+    }
+    let name = name.ok_or(b"ERR Library name was not given")?;
+    if !is_name(&name) {
+        return Err(format!("ERR Library names {NAMING}").into_bytes());
+    }
+    Ok((name, &code[end..]))
+}
+
+impl Registered {
+    /// Runs the function: `true` with what it returned, or `false` with its error.
+    pub fn run(
+        &self,
+        machine: &Machine,
+        arguments: super::Arguments,
+    ) -> mlua::Result<(bool, Value)> {
+        machine.run_function(&self.callback, arguments)
+    }
+}
