@@ -224,6 +224,7 @@ impl Engine {
         self.keyspace.clear(&SlotSet::all());
         self.imports.clear();
         self.exports.clear();
+        self.scripts.libraries.flush();
         self.effects.clear();
     }
 

@@ -22,7 +22,7 @@ mod tests;
 mod value;
 mod writer;
 
-pub use dump::{DumpError, dump, restore};
+pub use dump::{DumpError, dump, dump_functions, restore, restore_functions};
 pub use reader::{RdbItem, RdbReader};
 pub use value::{Limits, write_part};
 pub use writer::{write_footer, write_function, write_header, write_key};
@@ -69,6 +69,8 @@ pub enum RdbError {
     Database(u64),
     #[error("RDB has data of modules, which do not exist here")]
     Module,
+    #[error("RDB has a library of functions that cannot be loaded: {0}")]
+    Function(String),
     #[error("RDB is corrupt: {0}")]
     Corrupt(&'static str),
 }

@@ -15,6 +15,8 @@ mod convert;
 mod failure;
 mod flags;
 mod library;
+#[cfg(test)]
+mod library_tests;
 mod number;
 mod pack;
 mod sandbox;

@@ -10,7 +10,7 @@ use super::scripting::{READ_ONLY, READ_WRITE, arguments_of, check_flags, failure
 use super::{Command, answers, command, help};
 use crate::execute::Context;
 use crate::execute::context::{Failure, SYNTAX};
-use crate::script::{FLAG_NAMES, Mode};
+use crate::script::{FLAG_NAMES, Mode, Policy};
 use protocol::resp::parse_i64;
 
 const CALL: u32 = NO_SCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS;
@@ -84,6 +84,29 @@ const FUNCTION: &[Command] = &[
     )
     .syntax("[async=ASYNC|SYNC]")
     .flags(CHANGE)
+    .tips(TO_ALL),
+    command(
+        "function|dump",
+        2,
+        Scripting,
+        "7.0.0",
+        "Gives all libraries as one payload.",
+        |context, _| {
+            let payload = context.engine.scripts.libraries.dump();
+            context.reply.bulk(&payload);
+        },
+    )
+    .flags(NO_SCRIPT),
+    command(
+        "function|restore",
+        -3,
+        Scripting,
+        "7.0.0",
+        "Loads the libraries of a payload.",
+        answers!(restore),
+    )
+    .syntax("serialized-value [policy=FLUSH|APPEND|REPLACE]")
+    .flags(CHANGE | DENY_OOM)
     .tips(TO_ALL),
     command(
         "function|list",
@@ -190,6 +213,43 @@ fn flush(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     Ok(())
 }
 
+fn restore(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    let policy = arguments.get(3).map(|policy| policy.to_ascii_lowercase());
+    let policy = match (policy.as_deref(), arguments.len()) {
+        (None | Some(b"append"), 3 | 4) => Policy::Append,
+        (Some(b"flush"), 4) => Policy::Flush,
+        (Some(b"replace"), 4) => Policy::Replace,
+        (_, 5..) => {
+            let text = "ERR unknown subcommand or wrong number of arguments for 'restore'. \
+                        Try FUNCTION HELP.";
+            return Err(text.into());
+        }
+        _ => {
+            let text = "ERR Wrong restore policy given, value should be either FLUSH, APPEND or \
+                        REPLACE.";
+            return Err(text.into());
+        }
+    };
+    let restored = context
+        .engine
+        .scripts
+        .libraries
+        .restore(arguments[2], policy);
+    let codes = restored.map_err(|text| failure(&text))?;
+    let first = context.engine.effects.len();
+    if policy == Policy::Flush {
+        let effect: &[&[u8]] = &[b"FUNCTION", b"FLUSH"];
+        context.engine.effects.push_keyspace(effect);
+    }
+    for code in &codes {
+        let effect: &[&[u8]] = &[b"FUNCTION", b"LOAD", b"REPLACE", code];
+        context.engine.effects.push_keyspace(effect);
+    }
+    context.make_atomic(first);
+    context.reply.ok();
+    Ok(())
+}
+
 fn list(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let (mut pattern, mut with_code) = (None, false);
     let mut words = arguments[2..].iter();
@@ -226,7 +286,9 @@ fn list(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
                 None => reply.null(),
             }
             reply.bulk(b"flags");
-            let held = FLAG_NAMES.iter().filter(|(flag, _)| function.flags & flag != 0);
+            let held = FLAG_NAMES
+                .iter()
+                .filter(|(flag, _)| function.flags & flag != 0);
             reply.set(held.clone().count());
             held.for_each(|(_, name)| reply.simple(name));
         }
@@ -240,7 +302,10 @@ fn list(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
 
 fn stats(context: &mut Context, _arguments: &[&[u8]]) {
     let libraries = &context.engine.scripts.libraries.by_name;
-    let functions: usize = libraries.values().map(|library| library.functions.len()).sum();
+    let functions: usize = libraries
+        .values()
+        .map(|library| library.functions.len())
+        .sum();
     let reply = &mut context.reply;
     reply.map(2);
     reply.bulk(b"running_script");

@@ -3,7 +3,9 @@
 use super::session::Session;
 use super::{Context, Engine, Export, Import};
 use crate::rdb::Limits;
-use protocol::resp::{Protocol, ReplyWriter, RequestError, RequestLimits, RequestReader};
+use protocol::resp::{
+    Protocol, ReplyWriter, RequestError, RequestLimits, RequestReader, write_request,
+};
 use protocol::slots::SlotSet;
 use thiserror::Error;
 
@@ -48,6 +50,10 @@ impl Engine {
         if matches!(arguments, [b"MULTI" | b"EXEC"]) || self.replay_ownership(arguments) {
             return Ok(());
         }
+        if let [b"KV.LIBRARY", code] = arguments {
+            self.adopt_library(code);
+            return Ok(());
+        }
         let command = self
             .commands
             .find(arguments)
@@ -65,6 +71,24 @@ impl Engine {
             });
         }
         Ok(())
+    }
+
+    /// Takes in a library that a migration brings, unless there is one of that name or with a
+    /// function of that name: then this shard's own is the one that clients meant.
+    fn adopt_library(&mut self, code: &[u8]) {
+        if self.scripts.libraries.load(code, false).is_ok() {
+            let effect: &[&[u8]] = &[b"FUNCTION", b"LOAD", b"REPLACE", code];
+            self.effects.push_keyspace(effect);
+        }
+    }
+
+    /// The libraries as effects that [`replay`](Self::replay) at another shard takes in.
+    pub fn libraries_for_migration(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for library in self.scripts.libraries.by_name.values() {
+            write_request(&mut out, &[b"KV.LIBRARY", &library.code]);
+        }
+        out
     }
 
     /// Executes and logs an effect on who owns slots; see `migrate`.

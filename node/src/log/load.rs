@@ -162,8 +162,12 @@ pub fn insert_items(reader: &mut RdbReader, engine: &mut Engine) -> Result<bool,
             } => {
                 insert(engine, &key, value, expires_at_ms);
             }
-            // Functions are not kept yet.
-            RdbItem::Function { .. } => {}
+            RdbItem::Function { code } => {
+                let loaded = engine.scripts.libraries.load(&code, true);
+                loaded.map_err(|text| {
+                    RdbError::Function(String::from_utf8_lossy(&text).into_owned())
+                })?;
+            }
             RdbItem::Aux { name, value } => engine.restore_aux(&name, &value),
             RdbItem::End => return Ok(true),
         }

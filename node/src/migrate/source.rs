@@ -224,6 +224,11 @@ impl Attempt<'_> {
         // Whoever froze the slots before can no longer have them owned.
         self.thaw().await?;
         self.begin();
+        // Functions are a shard's own: the slots' new one has to know those that their clients call.
+        let libraries = self
+            .member
+            .with(|state| state.engine.libraries_for_migration());
+        feed.apply(&self.migration.id, libraries).await?;
         if self.stream(&mut feed).await? {
             self.hand_over(&mut feed).await
         } else {

@@ -5,7 +5,7 @@ use crate::commands::REDIS_VERSION;
 use crate::keyspace::walk::{WalkFormat, WalkId};
 use crate::log::disk::Standing;
 use crate::member::State;
-use crate::rdb::{RdbChecksum, write_footer, write_header};
+use crate::rdb::{RdbChecksum, write_footer, write_function, write_header};
 use protocol::slots::SlotSet;
 
 /// Entries walked in one go.
@@ -49,6 +49,9 @@ impl Snapshot {
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
         write_header(&mut header, &borrowed);
+        for library in state.engine.scripts.libraries.by_name.values() {
+            write_function(&mut header, &library.code);
+        }
         Self {
             walk,
             checksum: RdbChecksum::default(),

@@ -3,6 +3,7 @@
 use super::flags::{flag, named};
 use super::sandbox::number_of;
 use super::{Machine, failure};
+use crate::rdb::{dump_functions, restore_functions};
 use mlua::{Function, Lua, MultiValue, Table, Value};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -108,17 +109,13 @@ impl Libraries {
 
     /// All libraries as `FUNCTION DUMP` gives them.
     pub fn dump(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        for library in self.by_name.values() {
-            write_function(&mut out, &library.code);
-        }
-        close(&mut out);
-        out
+        dump_functions(self.by_name.values().map(|library| &*library.code))
     }
 
     /// Loads what [`dump`](Self::dump) gave, whole or not at all.
     pub fn restore(&mut self, payload: &[u8], policy: Policy) -> Result<Vec<Rc<[u8]>>, Vec<u8>> {
-        let codes = codes_of(payload)?;
+        let codes = restore_functions(payload);
+        let codes = codes.map_err(|error| format!("ERR {error}").into_bytes())?;
         let mut next = Self {
             machine: self.machine.take(),
             loading: Rc::clone(&self.loading),
@@ -178,9 +175,11 @@ fn machine(loading: &Loading) -> mlua::Result<Machine> {
 fn registered(arguments: &MultiValue) -> Result<Registered, String> {
     match (arguments.front(), arguments.len()) {
         (Some(Value::Table(named)), 1) => by_names(named),
-        (_, 1) => Err("calling redis.register_function with a single argument is only \
+        (_, 1) => Err(
+            "calling redis.register_function with a single argument is only \
                        applicable to Lua table (representing named arguments)."
-            .to_owned()),
+                .to_owned(),
+        ),
         (name, 2) => {
             let Some(name) = text(name) else {
                 let message = "first argument to redis.register_function must be a string";

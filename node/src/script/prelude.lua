@@ -20,12 +20,7 @@ end
 local function guard(content)
   local made = setmetatable({}, { __index = content, __newindex = refuse_write, __metatable = false })
   content_of[made] = content
-  -- Runs the code of a library.
-function made.run_loader(code)
-  return xpcall(code, on_error)
-end
-
-return made
+  return made
 end
 
 -- The variant of a function that writes to its first argument: not to a guard.
@@ -48,12 +43,7 @@ local function copied(from, names)
   for name in names:gmatch("%S+") do
     made[name] = from[name]
   end
-  -- Runs the code of a library.
-function made.run_loader(code)
-  return xpcall(code, on_error)
-end
-
-return made
+  return made
 end
 
 local globals = copied(_G, [[
@@ -164,12 +154,7 @@ globals.server = globals.redis
 local function compile_text(text, name)
   local made, message = host.compile(text, name)
   if made then
-    -- Runs the code of a library.
-function made.run_loader(code)
-  return xpcall(code, on_error)
-end
-
-return made
+    return made
   end
   return nil, message
 end

@@ -145,7 +145,8 @@ impl Machine {
         name: &str,
         function: impl Fn(&Lua, MultiValue) -> mlua::Result<()> + 'static,
     ) -> mlua::Result<()> {
-        self.redis.raw_set(name, self.lua.create_function(function)?)
+        self.redis
+            .raw_set(name, self.lua.create_function(function)?)
     }
 
     /// Runs the code of a library.

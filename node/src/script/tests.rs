@@ -32,12 +32,21 @@ impl Bench {
     /// Runs a request; its reply in one line.
     pub fn call(&mut self, words: &[&str]) -> String {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        self.call_bytes(&words)
+    }
+
+    pub fn call_bytes(&mut self, words: &[&[u8]]) -> String {
         let mut out = Vec::new();
         self.engine
-            .execute(self.session, &words, 1_000_000, &mut out);
+            .execute(self.session, words, 1_000_000, &mut out);
         self.log.extend_from_slice(self.engine.effects.bytes());
         self.engine.effects.clear();
         String::from_utf8_lossy(&out).trim().replace("\r\n", " ")
+    }
+
+    /// All effects so far.
+    pub fn log(&self) -> &[u8] {
+        &self.log
     }
 
     /// Runs a script with two keys and two other arguments.
@@ -61,7 +70,7 @@ impl Bench {
     }
 
     /// The effects make the same dataset elsewhere.
-    fn check_replay(&self) {
+    pub fn check_replay(&self) {
         let mut replica = Engine::new(1, Config::default());
         replica.replay(&self.log).unwrap();
         let digest = replica.keyspace.digest();

@@ -1,0 +1,107 @@
+//! Functions as clients see them: what is loaded replays, survives a dump and moves with slots.
+
+use super::tests::Bench;
+use crate::execute::Engine;
+use crate::execute::config::Config;
+
+const CODE: &str = "#!lua name=lib
+redis.register_function('put', function(keys, args)
+  return redis.call('set', keys[1], args[1])
+end)
+redis.register_function{
+  function_name = 'get',
+  callback = function(keys) return redis.call('get', keys[1]) end,
+  flags = {'no-writes'},
+  description = 'reads',
+}";
+
+fn loaded() -> Bench {
+    let mut bench = Bench::new();
+    assert_eq!(bench.call(&["FUNCTION", "LOAD", CODE]), "$3 lib");
+    bench
+}
+
+#[test]
+fn functions_are_called_with_keys_and_arguments() {
+    let mut bench = loaded();
+    assert_eq!(bench.call(&["FCALL", "put", "1", "k", "v"]), "+OK");
+    assert_eq!(bench.call(&["FCALL_RO", "get", "1", "k"]), "$1 v");
+    let refused = bench.call(&["FCALL_RO", "put", "1", "k", "v"]);
+    let text = "-ERR Can not execute a script with write flag using *_ro command.";
+    assert_eq!(refused, text);
+    assert_eq!(
+        bench.call(&["FCALL", "nope", "0"]),
+        "-ERR Function not found"
+    );
+    bench.check_replay();
+}
+
+#[test]
+fn libraries_replay_and_a_failed_load_changes_nothing() {
+    let mut bench = loaded();
+    for (code, expect) in [
+        (CODE, "-ERR Library 'lib' already exists"),
+        ("#!lua name=other\nreturn 1", "-ERR No functions registered"),
+        (
+            "#!lua name=other\nredis.register_function('get', function() end)",
+            "-ERR Function get already exists",
+        ),
+        ("#!lua name=lib\nx x", "-ERR Library 'lib' already exists"),
+    ] {
+        assert_eq!(bench.call(&["FUNCTION", "LOAD", code]), expect);
+    }
+    let broken = bench.call(&["FUNCTION", "LOAD", "REPLACE", "#!lua name=lib\nx x"]);
+    assert!(
+        broken.starts_with("-ERR Error compiling function"),
+        "{broken}"
+    );
+    let mut replica = Engine::new(1, Config::default());
+    replica.replay(bench.log()).unwrap();
+    assert!(replica.scripts.libraries.function(b"put").is_some());
+    bench.call(&["FUNCTION", "DELETE", "lib"]);
+    let mut replica = Engine::new(1, Config::default());
+    replica.replay(bench.log()).unwrap();
+    assert!(replica.scripts.libraries.by_name.is_empty());
+}
+
+#[test]
+fn a_dump_restores_by_its_policy() {
+    let mut bench = loaded();
+    let payload = bench.engine.scripts.libraries.dump();
+    let mut restore = |policy: &[u8], payload: &[u8]| {
+        let words: [&[u8]; 4] = [b"FUNCTION", b"RESTORE", payload, policy];
+        bench.call_bytes(&words)
+    };
+    let exists = "-ERR Library 'lib' already exists";
+    assert_eq!(restore(b"APPEND", &payload), exists);
+    assert_eq!(restore(b"REPLACE", &payload), "+OK");
+    assert_eq!(restore(b"FLUSH", &payload), "+OK");
+    let wrong = "-ERR DUMP payload version or checksum are wrong";
+    assert_eq!(restore(b"FLUSH", &payload[1..]), wrong);
+    assert!(restore(b"x", &payload).starts_with("-ERR Wrong restore policy given"));
+    bench.call(&["FCALL", "put", "1", "k", "v"]);
+    assert_eq!(bench.call(&["FCALL", "get", "1", "k"]), "$1 v");
+    bench.check_replay();
+}
+
+#[test]
+fn libraries_move_with_slots_unless_the_target_has_its_own() {
+    let source = loaded();
+    let effects = source.engine.libraries_for_migration();
+    let mut target = Bench::new();
+    target.engine.replay(&effects).unwrap();
+    assert!(target.engine.scripts.libraries.function(b"put").is_some());
+    assert_eq!(target.engine.effects.len(), 1, "the target logs it");
+    target.engine.effects.clear();
+    target.engine.replay(&effects).unwrap();
+    assert!(target.engine.effects.is_empty());
+}
+
+#[test]
+fn a_library_cannot_call_commands_while_it_is_loaded() {
+    let mut bench = Bench::new();
+    let reply = bench.call(&["FUNCTION", "LOAD", "#!lua name=l\nredis.call('ping')"]);
+    let text = "-ERR Error registering functions: ERR user_function:2: Script attempted to access \
+                nonexistent global variable 'call'";
+    assert_eq!(reply, text);
+}
