@@ -254,14 +254,14 @@ fn by_names(named: &Table) -> Result<Registered, String> {
                 Value::Function(function) => callback = Some(function.clone()),
                 _ => return Err(wrong("function")),
             },
-            "flags" => match value {
-                Value::Table(list) => flags = flags_of(list)?,
-                _ => {
+            "flags" => {
+                let Value::Table(list) = value else {
                     let message = "flags argument to redis.register_function must be a table \
                                    representing function flags";
                     return Err(message.to_owned());
-                }
-            },
+                };
+                flags = flags_of(list)?;
+            }
             _ => return Err("unknown argument given to redis.register_function".to_owned()),
         }
     }
