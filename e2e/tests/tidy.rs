@@ -24,6 +24,7 @@ const NAMES_FORBIDDEN: &[&str] = &[
 /// Pure code: the paths that begin so, and those of them that may do I/O all the same.
 const PURE: &[&str] = &[
     "protocol/src/",
+    "node/src/acl",
     "node/src/commands",
     "node/src/execute",
     "node/src/keyspace",

@@ -5,6 +5,7 @@ use crate::execute::session::Session;
 use crate::member::{Connected, Mailbox, Member};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -13,7 +14,23 @@ use tokio::net::{TcpListener, TcpStream};
 /// How long accepting pauses when the process has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
+const TOO_MANY: &str = "-ERR max number of clients reached\r\n";
+
+/// To clients from other machines while everybody may do everything.
+const PROTECTED: &str = "-DENIED Redis is running in protected mode because protected mode is \
+    enabled and no password is set for the default user. In this mode connections are only \
+    accepted from the loopback interface. If you want to connect from external computers to Redis \
+    you may adopt one of the following solutions: 1) Just disable protected mode sending the \
+    command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from \
+    the same host the server is running, however MAKE SURE Redis is not publicly accessible from \
+    internet if you do so. 2) Start the server with '--config protected-mode=no'. 3) Set up a \
+    password for the default user. NOTE: You only need to do one of the above things in order for \
+    the server to start accepting connections from the outside.\r\n";
+
+/// Whether an address is this machine's own, in either notation.
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
 
 /// Accepts until the task is dropped.
 pub async fn accept(member: Rc<Member>, listener: TcpListener) {
@@ -29,17 +46,24 @@ pub async fn accept(member: Rc<Member>, listener: TcpListener) {
 }
 
 fn admit(member: &Rc<Member>, mut stream: TcpStream) {
-    let full = member.with(|state| {
-        let stats = &mut state.engine.stats;
-        stats.connections_received += 1;
-        let full = state.connections.len() >= state.engine.config.maxclients as usize;
-        stats.rejected_connections += u64::from(full);
-        full
+    let is_local = stream.peer_addr().is_ok_and(|peer| is_loopback(peer.ip()));
+    let refused = member.with(|state| {
+        let engine = &mut state.engine;
+        engine.stats.connections_received += 1;
+        let full = state.connections.len() >= engine.config.maxclients as usize;
+        let open = engine.config.protected_mode && engine.acl.default_user().nopass;
+        let refused = match (full, open && !is_local) {
+            (true, _) => Some(TOO_MANY),
+            (false, true) => Some(PROTECTED),
+            (false, false) => None,
+        };
+        engine.stats.rejected_connections += u64::from(refused.is_some());
+        refused
     });
-    if full {
+    if let Some(text) = refused {
         member.spawn(async move |_| {
             // The client is being turned away; whether it hears why is up to it.
-            let _ = stream.write_all(TOO_MANY).await;
+            let _ = stream.write_all(text.as_bytes()).await;
         });
         return;
     }
@@ -69,9 +93,11 @@ fn open(member: &Member, stream: &TcpStream) -> io::Result<crate::execute::sessi
             SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
         }
         let authenticated = !engine.requires_password();
+        let user = engine.acl.default_user();
         let system = engine.system_password.is_none();
         Ok(engine.sessions.open(|id| {
             let mut session = Session::new(id, peer.to_string(), local.to_string(), now_ms);
+            session.user = user;
             session.authenticated = authenticated;
             session.system = authenticated && system;
             session

@@ -3,6 +3,8 @@
 //! Lookup, arity, key routing, `COMMAND`, metrics and the compatibility page are all read from it.
 //! Adding a command is one row, one function, one test.
 
+pub mod access;
+mod acl;
 mod admin;
 mod bitfield;
 mod bitmaps;
@@ -335,6 +337,11 @@ impl Command {
 
     /// The keys among the arguments.
     pub fn keys<'a>(&self, arguments: &[&'a [u8]]) -> impl Iterator<Item = &'a [u8]> {
+        self.key_positions(arguments).map(|index| arguments[index])
+    }
+
+    /// Where the keys are among the arguments.
+    pub fn key_positions(&self, arguments: &[&[u8]]) -> impl Iterator<Item = usize> + use<> {
         let (first, last, step) = self.key_range;
         let range = if first == 0 || !self.key_specs.is_empty() {
             0..0
@@ -346,7 +353,6 @@ impl Command {
             .step_by(step.max(1) as usize)
             .map(|index| index as usize)
             .chain(specified)
-            .map(|index| arguments[index])
     }
 
     /// Positions of the keys that key specifications tell.
@@ -449,6 +455,7 @@ const FAMILIES: &[&[Command]] = &[
     command::COMMANDS,
     info::COMMANDS,
     cluster::COMMANDS,
+    acl::COMMANDS,
     admin::COMMANDS,
 ];
 

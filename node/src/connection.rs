@@ -300,6 +300,10 @@ impl Connection {
                     .await;
                 Ok(Then::Again)
             }
+            Next::AclFile(request) => {
+                self.member.answer_acl_file(request, &mut self.out).await;
+                Ok(Then::Again)
+            }
             Next::Shutdown => {
                 self.member.signals.stop.notify_one();
                 Ok(Then::Close)

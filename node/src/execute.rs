@@ -6,6 +6,8 @@
 //! an [`Outcome`].
 
 #[cfg(test)]
+mod acl_tests;
+#[cfg(test)]
 mod bitmap_tests;
 pub mod blocked;
 pub mod config;
@@ -42,6 +44,7 @@ mod tests;
 pub mod tracking;
 #[cfg(test)]
 mod tracking_tests;
+mod users;
 pub mod view;
 pub mod waits;
 mod watch;
@@ -49,6 +52,7 @@ mod watch;
 pub use context::Context;
 pub use replay::ReplayError;
 
+use crate::acl::{Acl, Denial, file};
 use crate::commands::{Command, CommandTable, flag};
 use crate::keyspace::entry::EntryRef;
 use crate::keyspace::{Found, HashedKey, Hint, Keyspace, eviction};
@@ -92,6 +96,8 @@ pub enum Outcome {
     },
     /// A `KV.*` command, which the member answers.
     Admin(AdminRequest),
+    /// The ACL file is to be read or written; the reply comes then.
+    AclFile(file::Request),
     /// `SHUTDOWN`: no reply on success.
     Shutdown,
 }
@@ -122,6 +128,7 @@ pub struct Engine {
     pub sessions: Sessions,
     pub view: View,
     pub commands: CommandTable,
+    pub acl: Acl,
     /// Migrations of which this member is the target, by id.
     pub imports: BTreeMap<String, Import>,
     /// Migrations of which this member is the source and that are about to end, by id.
@@ -162,6 +169,10 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(seed: u64, config: Config) -> Self {
+        let mut acl = Acl::default();
+        if !config.requirepass.is_empty() {
+            acl.set_default_password(config.requirepass.as_bytes());
+        }
         Self {
             keyspace: Keyspace::new(seed),
             config,
@@ -171,6 +182,7 @@ impl Engine {
             sessions: Sessions::default(),
             view: View::default(),
             commands: CommandTable,
+            acl,
             imports: BTreeMap::new(),
             exports: BTreeMap::new(),
             kills: Vec::new(),
@@ -197,7 +209,7 @@ impl Engine {
 
     /// Whether a new session has to authenticate.
     pub fn requires_password(&self) -> bool {
-        !self.config.requirepass.is_empty()
+        self.acl.requires_password()
     }
 
     /// Removes all keys and logs it. Slots that a migration is bringing in are not this member's
@@ -225,6 +237,7 @@ impl Engine {
         self.imports.clear();
         self.exports.clear();
         self.scripts.libraries.flush();
+        self.acl.forget_users();
         self.effects.clear();
     }
 
@@ -404,15 +417,31 @@ impl Engine {
         if !command.accepts(arguments.len()) {
             return Err(Refusal::Arity(command.full_name()));
         }
-        if !session.authenticated && !command.has(flag::NO_AUTH) {
+        if !session.authenticated && !command.has(flag::NO_AUTH) && self.acl.requires_password() {
             return Err(Refusal::NoAuth);
         }
         if session.transaction.is_some() && command.has(flag::NO_MULTI) {
             return Err(Refusal::NotInTransaction);
         }
         if command.has(flag::SYSTEM) && !session.system {
-            return Err(Refusal::NoPermission(command.full_name()));
+            let text = Denial::COMMAND.text(&session.user, command);
+            return Err(Refusal::NoPermission(text));
         }
+        if !session.user.is_unrestricted() {
+            self.check_access(session, command, arguments, now_ms)?;
+        }
+        self.check_state(session, command, arguments, now_ms)
+    }
+
+    /// What may stand against running a command whoever calls it: where keys are, roles, memory,
+    /// the disk.
+    fn check_state(
+        &mut self,
+        session: &Session,
+        command: &'static Command,
+        arguments: &[&[u8]],
+        now_ms: u64,
+    ) -> Result<(), Refusal> {
         let slot_of = |key: &[u8]| self.keyspace.hashed_with(&self.hint, key).slot;
         self.view.check(session, command, arguments, slot_of)?;
         if command.has(flag::WRITE) && self.config.maxmemory_bytes > 0 {

@@ -4,6 +4,7 @@
 //! A command's way through it: accept -> parse -> execute -> log -> reply.
 
 pub mod accept;
+pub mod acl;
 pub mod clock;
 pub mod commands;
 pub mod connection;

@@ -8,6 +8,7 @@
 //! `admin` answers the `KV.*` commands, `report` says how it is doing, `housekeeping` does what has
 //! to be done regularly.
 
+mod acl_file;
 mod admin;
 mod ahead;
 mod batch;

@@ -65,7 +65,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     member.spawn(housekeeping::tick);
     member.spawn(peers::run);
     http::start(&member)?;
+    // In a cluster the log has the last word on users, else the file.
+    if member.options.cluster {
+        load_acl_file(&member)?;
+        member.with(|state| state.engine.effects.clear());
+    }
     persist::start(&member).await?;
+    if !member.options.cluster {
+        load_acl_file(&member)?;
+    }
     member.spawn(housekeeping::watch_disk);
     member.spawn(follow::run);
     member.spawn(source::run);
@@ -74,6 +82,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     hand_over(&member).await;
     accepting.iter().for_each(AbortHandle::abort);
     finish(&member).await
+}
+
+fn load_acl_file(member: &Member) -> anyhow::Result<()> {
+    member.load_acl_at_start().map_err(|reason| anyhow!(reason))
 }
 
 /// Raises the limit of file descriptors as far as the system allows and the clients may need.
@@ -100,7 +112,11 @@ fn allow_connections(clients: u64) -> anyhow::Result<()> {
 
 /// The configuration that the options ask for.
 fn config_of(options: &Options) -> anyhow::Result<Config> {
-    let mut config = Config::default();
+    let mut config = Config {
+        // The operator's network policies and passwords protect a cluster's members.
+        protected_mode: !options.cluster,
+        ..Config::default()
+    };
     if let Some(text) = &options.maxmemory {
         config.maxmemory_bytes =
             memory(text, 0, u64::MAX >> 1).map_err(|reason| anyhow!("--maxmemory: {reason}"))?;
@@ -139,8 +155,10 @@ fn prepare(member: &Member) -> anyhow::Result<()> {
         .map(password_in)
         .transpose()?;
     let now_ms = member.clock.now_ms();
+    let secret = secret();
     member.with(|state| {
         state.engine.system_password = system_password;
+        state.engine.acl.set_secret(secret);
         state.engine.view.role = Role::Loading;
         state.engine.effects.discarded = !options.cluster && options.dir.is_none();
         let facts = &mut state.engine.view.facts;
@@ -151,6 +169,15 @@ fn prepare(member: &Member) -> anyhow::Result<()> {
         facts.dir = options.dir.as_ref().map(|dir| dir.display().to_string());
     });
     Ok(())
+}
+
+/// Bytes that nobody can guess.
+fn secret() -> [u8; 32] {
+    let halves = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
+    let mut secret = [0; 32];
+    secret[..16].copy_from_slice(halves[0].as_bytes());
+    secret[16..].copy_from_slice(halves[1].as_bytes());
+    secret
 }
 
 fn listen(member: &Member) -> anyhow::Result<Vec<TcpListener>> {

@@ -3,6 +3,7 @@
 use super::Group::Connection;
 use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
 use super::{Command, command, help};
+use crate::acl::Acl;
 use crate::execute::context::{Failure, SYNTAX};
 use crate::execute::session::{ReplyMode, Session, SessionId};
 use crate::execute::{Context, Outcome};
@@ -229,7 +230,7 @@ impl Filter {
             .is_none_or(|ids| ids.contains(&session.id))
             && same(&self.address, &session.address)
             && same(&self.local_address, &session.local_address)
-            && same(&self.user, session.user)
+            && same(&self.user, &session.user.shown())
             && kind_fits
     }
 }
@@ -289,7 +290,7 @@ fn kill(context: &mut Context, arguments: &[&[u8]]) {
             ..Filter::default()
         })
     } else {
-        parse_kill(&arguments[2..])
+        parse_kill(&arguments[2..], &context.engine.acl)
     };
     let filter = match filter {
         Ok(filter) => filter,
@@ -318,7 +319,7 @@ fn kill(context: &mut Context, arguments: &[&[u8]]) {
     }
 }
 
-fn parse_kill(options: &[&[u8]]) -> Result<Filter, Failure> {
+fn parse_kill(options: &[&[u8]], acl: &Acl) -> Result<Filter, Failure> {
     let mut filter = Filter {
         spare_myself: true,
         ..Filter::default()
@@ -337,9 +338,7 @@ fn parse_kill(options: &[&[u8]]) -> Result<Filter, Failure> {
             b"type" => filter.kind = Some(parse_kind(pair[1])?),
             b"addr" => filter.address = Some(text),
             b"laddr" => filter.local_address = Some(text),
-            b"user" if text == "default" || text == protocol::admin::SYSTEM_USER => {
-                filter.user = Some(text);
-            }
+            b"user" if acl.user(pair[1]).is_some() => filter.user = Some(text),
             b"user" => return Err(Failure::quoting("ERR No such user '", pair[1], "'")),
             b"skipme" => match text.to_ascii_lowercase().as_str() {
                 "yes" => filter.spare_myself = true,

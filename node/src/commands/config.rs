@@ -3,7 +3,7 @@
 use super::Group::Server;
 use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
 use super::{Command, command, glob, help};
-use crate::execute::config::{ConfigOption, OPTIONS, find};
+use crate::execute::config::{ConfigOption, find, options};
 use crate::execute::context::{Failure, SYNTAX};
 use crate::execute::stats::Stats;
 use crate::execute::{Context, Engine};
@@ -86,7 +86,7 @@ fn get(context: &mut Context, arguments: &[&[u8]]) {
         // A name without wildcards is answered as it was written.
         let literal = !pattern.iter().any(|byte| b"[*?".contains(byte));
         let lower = pattern.to_ascii_lowercase();
-        for option in OPTIONS {
+        for option in options() {
             let name = option.name.as_bytes();
             let fits = if literal {
                 lower == name
@@ -141,7 +141,7 @@ fn set(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
             })?;
         let unchanged = UNCHANGED_TAKEN.contains(&option.name)
             && context.engine.option(option).as_bytes() == *value;
-        if option.set.is_none() && !unchanged {
+        if option.only_at_start && !unchanged {
             return Err(failed(option, "can't set immutable config"));
         }
         if changes.iter().any(|(other, _)| other.name == option.name) {
@@ -155,7 +155,9 @@ fn set(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         change(&mut config, &String::from_utf8_lossy(value))
             .map_err(|reason| failed(option, &reason))?;
     }
-    context.engine.config = config;
+    let before = std::mem::replace(&mut context.engine.config, config);
+    context.engine.apply_config(&before.requirepass);
+    context.refresh_user();
     context.reply.ok();
     Ok(())
 }

@@ -4,12 +4,11 @@ use super::Group::Connection;
 use super::flag::{ALLOW_BUSY, FAST, IN_MULTI_AT_ONCE, LOADING, NO_AUTH, NO_SCRIPT, STALE};
 use super::{Command, command};
 use crate::execute::context::Failure;
-use crate::execute::session::{DEFAULT_USER, ReplyMode};
+use crate::execute::session::ReplyMode;
 use crate::execute::{Context, Outcome};
 use protocol::admin::SYSTEM_USER;
 use protocol::resp::{Protocol, parse_i64};
 use protocol::status::Role;
-use subtle::ConstantTimeEq;
 
 pub const COMMANDS: &[Command] = &[
     command(
@@ -127,6 +126,7 @@ fn reset(context: &mut Context, _arguments: &[&[u8]]) {
     context.forget_subscriptions();
     context.forget_tracking();
     let required = context.engine.requires_password();
+    let default = context.engine.acl.default_user();
     let system = !required && context.engine.system_password.is_none();
     let session = &mut *context.session;
     session.protocol = Protocol::Resp2;
@@ -135,7 +135,7 @@ fn reset(context: &mut Context, _arguments: &[&[u8]]) {
     session.name.clear();
     session.reply_mode = ReplyMode::On;
     session.authenticated = !required;
-    session.user = DEFAULT_USER;
+    session.user = default;
     session.system = system;
     context.reply.set_protocol(Protocol::Resp2);
     context.reply.simple("RESET");
@@ -149,7 +149,7 @@ fn auth(context: &mut Context, arguments: &[&[u8]]) {
         [_, user, password] => (user, password),
         _ => return context.reply.error("ERR syntax error"),
     };
-    if arguments.len() == 2 && context.engine.config.requirepass.is_empty() {
+    if arguments.len() == 2 && context.engine.acl.default_user().nopass {
         return context.reply.error(
             "ERR AUTH <password> called without any password configured for the default user. \
              Are you sure your configuration is correct?",
@@ -158,29 +158,30 @@ fn auth(context: &mut Context, arguments: &[&[u8]]) {
     if context.authenticate(user, password) {
         context.reply.ok();
     } else {
-        context.reply.error(WRONG_PASSWORD);
+        context.reply.error(context.why_not_authenticated());
     }
 }
 
 impl Context<'_> {
+    /// Users are data: while they are being loaded nobody knows who is missing.
+    fn why_not_authenticated(&self) -> &'static str {
+        if self.engine.view.role == Role::Loading {
+            "LOADING Redis is loading the dataset in memory"
+        } else {
+            WRONG_PASSWORD
+        }
+    }
+
     /// Makes the session the user's if the password is right.
     fn authenticate(&mut self, user: &[u8], password: &[u8]) -> bool {
-        let system = user == SYSTEM_USER.as_bytes();
-        let right = match user {
-            b"default" => self.engine.config.requirepass.as_bytes(),
-            _ if system => match &self.engine.system_password {
-                Some(password) => password.as_bytes(),
-                None => return false,
-            },
-            _ => return false,
-        };
-        // The default user without a password takes any, as in Redis.
-        let nopass = !system && right.is_empty();
-        if !nopass && !bool::from(right.ct_eq(password)) {
+        let Some(found) = self.engine.user_with_password(user, password) else {
+            self.engine
+                .note_failed_login(self.session, user, self.now_ms);
             return false;
-        }
+        };
+        let system = found.name == SYSTEM_USER.as_bytes();
         self.session.authenticated = true;
-        self.session.user = if system { SYSTEM_USER } else { DEFAULT_USER };
+        self.session.user = found;
         self.session.system = system || self.engine.system_password.is_none();
         true
     }
@@ -207,7 +208,7 @@ fn hello(context: &mut Context, arguments: &[&[u8]]) {
             [] => break,
             [word, user, password, after @ ..] if word.eq_ignore_ascii_case(b"AUTH") => {
                 if !context.authenticate(user, password) {
-                    return context.reply.error(WRONG_PASSWORD);
+                    return context.reply.error(context.why_not_authenticated());
                 }
                 rest = after;
             }

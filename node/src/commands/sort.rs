@@ -1,6 +1,7 @@
 //! SORT: elements of a list, set or sorted set in an order that weights under other keys may give.
 
 use super::Group::Generic;
+use super::access::Access;
 use super::flag::{DANGEROUS, DENY_OOM, READ, WRITE};
 use super::key_spec::{Begin, Find, KeySpec, key};
 use super::lists::limit;
@@ -104,11 +105,18 @@ impl<'a> Request<'a> {
         let mut request = Self::default();
         let slot = context.hashed(arguments[1]).slot;
         let is_cluster = context.engine.view.is_cluster();
+        let user = &context.session.user;
+        let may_read_all = user.permits_any_key(context.command, arguments, Access::READ);
         let allowed = |option: &str, text: &[u8]| {
             if is_cluster && !Pattern::stays_in(text, slot) {
                 return Err(Failure::from(format!(
                     "ERR {option} option of SORT denied in cluster mode when keys formed by the \
                      pattern may be in different slots."
+                )));
+            }
+            if !may_read_all {
+                return Err(Failure::from(format!(
+                    "ERR {option} option of SORT denied due to insufficient ACL permissions."
                 )));
             }
             Ok(())

@@ -136,6 +136,15 @@ fn run_queued(context: &mut Context, transaction: Transaction) {
     for (command, arguments) in transaction.commands {
         let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
         let now_ms = context.now_ms;
+        if let Err(denial) = context.permitted_still(command, &arguments) {
+            let reason = denial.in_transaction();
+            context.reply.error(&format!(
+                "NOPERM ACLs rules changed between the moment the transaction was accumulated and \
+                 the EXEC call. This command is no longer allowed for the following reason: \
+                 {reason}"
+            ));
+            continue;
+        }
         let mut out = Vec::new();
         let reply = ReplyWriter::new(&mut out, context.session.protocol);
         let outcome = context
@@ -162,7 +171,7 @@ impl Context<'_> {
             }
             Outcome::Close => self.outcome = Outcome::Close,
             Outcome::Shutdown => self.outcome = Outcome::Shutdown,
-            Outcome::Frozen | Outcome::Block { .. } | Outcome::Admin(_) => {
+            Outcome::Frozen | Outcome::Block { .. } | Outcome::Admin(_) | Outcome::AclFile(_) => {
                 self.reply
                     .error("ERR Command not allowed inside a transaction");
             }

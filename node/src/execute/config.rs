@@ -1,5 +1,7 @@
 //! Configuration: the options of `CONFIG GET` and `CONFIG SET`, one row each.
 
+mod access;
+
 use super::notify;
 use super::output_limit::{self, DEFAULT_LIMITS, OutputLimit};
 use super::view::Facts;
@@ -52,6 +54,14 @@ pub struct Config {
     pub migration_bytes_per_second: u64,
     /// Password of the default user; empty means none.
     pub requirepass: String,
+    /// Whether new users may use all channels (`acl-pubsub-default`).
+    pub acl_all_channels: bool,
+    /// Entries that `ACL LOG` keeps.
+    pub acl_log_entries_max: usize,
+    /// Where `ACL LOAD` and `ACL SAVE` find the users; empty when nowhere.
+    pub acl_file: String,
+    /// Without a password, clients from other machines are refused.
+    pub protected_mode: bool,
     /// What `notify-keyspace-events` asks for, as bits of `notify::class`.
     pub notify_events: u32,
     /// Most keys that sessions are remembered to have read; 0 means no limit.
@@ -114,6 +124,10 @@ impl Default for Config {
             backlog_bytes: 16 * 1024 * 1024,
             migration_bytes_per_second: 32 * 1024 * 1024,
             requirepass: String::new(),
+            acl_all_channels: false,
+            acl_log_entries_max: 128,
+            acl_file: String::new(),
+            protected_mode: true,
             notify_events: 0,
             tracking_keys_max: 1_000_000,
             encodings: Encodings::default(),
@@ -129,8 +143,10 @@ type Set = fn(&mut Config, &str) -> Result<(), String>;
 pub struct ConfigOption {
     pub name: &'static str,
     pub get: fn(&Config, &Facts) -> String,
-    /// `None` for what can only be set at the start.
+    /// `None` for what follows from other things.
     pub set: Option<Set>,
+    /// `CONFIG SET` does not take it.
+    pub only_at_start: bool,
 }
 
 const fn fixed(name: &'static str, get: fn(&Config, &Facts) -> String) -> ConfigOption {
@@ -138,6 +154,18 @@ const fn fixed(name: &'static str, get: fn(&Config, &Facts) -> String) -> Config
         name,
         get,
         set: None,
+        only_at_start: true,
+    }
+}
+
+const fn at_start(
+    name: &'static str,
+    get: fn(&Config, &Facts) -> String,
+    set: Set,
+) -> ConfigOption {
+    ConfigOption {
+        only_at_start: true,
+        ..settable(name, get, set)
     }
 }
 
@@ -150,6 +178,7 @@ const fn settable(
         name,
         get,
         set: Some(set),
+        only_at_start: false,
     }
 }
 
@@ -167,8 +196,12 @@ macro_rules! encoding {
     };
 }
 
-/// All options, by name.
-pub const OPTIONS: &[ConfigOption] = &[
+/// All options.
+pub fn options() -> impl Iterator<Item = &'static ConfigOption> {
+    OPTIONS.iter().chain(access::OPTIONS)
+}
+
+const OPTIONS: &[ConfigOption] = &[
     settable(
         "appendfsync",
         |config, _| config.fsync.name().to_owned(),
@@ -302,14 +335,6 @@ pub const OPTIONS: &[ConfigOption] = &[
             Ok(())
         },
     ),
-    settable(
-        "requirepass",
-        |c, _| c.requirepass.clone(),
-        |config, text| {
-            text.clone_into(&mut config.requirepass);
-            Ok(())
-        },
-    ),
     fixed("save", |_, _| String::new()),
     encoding!("set-max-intset-entries", set_integers_max),
     encoding!("set-max-listpack-entries", set_entries_max),
@@ -348,9 +373,7 @@ pub const OPTIONS: &[ConfigOption] = &[
 
 /// The option of a name, in any case.
 pub fn find(name: &str) -> Option<&'static ConfigOption> {
-    OPTIONS
-        .iter()
-        .find(|option| option.name.eq_ignore_ascii_case(name))
+    options().find(|option| option.name.eq_ignore_ascii_case(name))
 }
 
 /// The greatest value of most numeric options.
@@ -400,7 +423,7 @@ mod tests {
     #[test]
     fn every_settable_option_reads_back_what_was_set() {
         let facts = Facts::default();
-        for option in OPTIONS {
+        for option in options() {
             let Some(set) = option.set else { continue };
             let mut config = Config::default();
             let value = match option.name {
@@ -412,6 +435,8 @@ mod tests {
                 "proto-max-bulk-len" | "repl-backlog-size" | "migration-bytes-per-second" => {
                     "2097152"
                 }
+                "acl-pubsub-default" => "allchannels",
+                "protected-mode" => "no",
                 _ => "77777",
             };
             assert_eq!(set(&mut config, value), Ok(()), "{}", option.name);

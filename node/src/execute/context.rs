@@ -292,14 +292,15 @@ impl<'a> Context<'a> {
         self.forget_watched();
     }
 
-    /// Checks the commands of a transaction again, now that they are to run. In a cluster all their
+    /// Checks the commands of a transaction again, now that they are to run; what their user may,
+    /// each is asked when it runs. In a cluster all their
     /// keys must be in one slot.
     pub fn recheck(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
         let mut slot = None;
         for (command, arguments) in &transaction.commands {
             let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
             self.engine
-                .check(self.session, command, &arguments, self.now_ms)?;
+                .check_state(self.session, command, &arguments, self.now_ms)?;
             let first = command.keys(&arguments).next().map(slot_of);
             if self.engine.view.is_cluster() && slot.is_some() && first.is_some() && first != slot {
                 return Err(Refusal::CrossSlot);

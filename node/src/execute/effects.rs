@@ -16,6 +16,8 @@ pub enum Scope {
     Keyspace,
     /// In who owns slots.
     Ownership,
+    /// In what a shard keeps beside keys: users.
+    Settings,
 }
 
 /// One effect: its scope and where its bytes end.
@@ -57,6 +59,11 @@ impl Effects {
         self.add(Scope::Ownership, arguments);
     }
 
+    /// Adds an effect on what is kept beside keys.
+    pub fn push_settings(&mut self, arguments: &[&[u8]]) {
+        self.add(Scope::Settings, arguments);
+    }
+
     /// The last effect changes a second key of the same slot.
     pub fn also_changes(&mut self, key: &HashedKey) {
         self.also.push(key.hash);
@@ -66,7 +73,7 @@ impl Effects {
     pub fn changed_hashes(&self) -> impl Iterator<Item = u64> {
         let of_effect = |effect: &Effect| match effect.scope {
             Scope::Key { hash, .. } => Some(hash),
-            Scope::Keyspace | Scope::Ownership => None,
+            Scope::Keyspace | Scope::Ownership | Scope::Settings => None,
         };
         self.list
             .iter()

@@ -47,7 +47,10 @@ impl Engine {
         arguments: &[&[u8]],
     ) -> Result<(), ReplayError> {
         let name = || String::from_utf8_lossy(arguments.first().unwrap_or(&&b""[..])).into_owned();
-        if matches!(arguments, [b"MULTI" | b"EXEC"]) || self.replay_ownership(arguments) {
+        let done = matches!(arguments, [b"MULTI" | b"EXEC"])
+            || self.replay_ownership(arguments)
+            || self.replay_users(arguments);
+        if done {
             return Ok(());
         }
         if let [b"KV.LIBRARY", code] = arguments {
@@ -142,7 +145,7 @@ impl Engine {
         }
     }
 
-    /// What a base holds beside keys, as auxiliary fields: where migrations stand.
+    /// What a base holds beside keys, as auxiliary fields: where migrations stand, and users.
     pub fn aux_fields(&self) -> Vec<(String, String)> {
         let field = |name: &str, id: &String, state: &str, slots: String| {
             (name.to_owned(), format!("{id} {state} {slots}"))
@@ -156,12 +159,15 @@ impl Engine {
             Export::Frozen(slots) => field(EXPORT, id, "frozen", slots.to_string()),
             Export::Given(slots) => field(EXPORT, id, "given", slots.to_string()),
         });
-        imports.chain(exports).collect()
+        imports.chain(exports).chain(self.user_fields()).collect()
     }
 
     /// Takes an auxiliary field of a base; others than ours say nothing to us.
     pub fn restore_aux(&mut self, name: &[u8], value: &[u8]) {
         let value = String::from_utf8_lossy(value).into_owned();
+        if name == USER.as_bytes() {
+            return self.restore_user(&value);
+        }
         let mut words = value.splitn(3, ' ');
         let (Some(id), Some(state)) = (words.next(), words.next()) else {
             return;
@@ -191,5 +197,6 @@ impl Engine {
 }
 
 /// Names of the auxiliary fields.
+pub(super) const USER: &str = "kv-acl-user";
 const IMPORT: &str = "kv-import";
 const EXPORT: &str = "kv-export";

@@ -4,8 +4,10 @@ use super::Outcome;
 use super::pubsub::{Kind, Subscriptions};
 use super::tracking::Tracking;
 use super::watch::WatchedKey;
+use crate::acl::{DEFAULT_USER, User};
 use crate::commands::{Command, flag};
 use protocol::resp::Protocol;
+use std::rc::Rc;
 
 /// Handle of a session in [`Sessions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -32,8 +34,10 @@ pub struct Transaction {
     pub failed: bool,
 }
 
-/// The user of every session that has not authenticated as another.
-pub const DEFAULT_USER: &str = "default";
+thread_local! {
+    /// The user of sessions to which none has been given: it may everything.
+    static ANYONE: Rc<User> = Rc::new(User::unrestricted(DEFAULT_USER));
+}
 
 #[derive(Debug)]
 pub struct Session {
@@ -47,7 +51,7 @@ pub struct Session {
     pub protocol: Protocol,
     pub authenticated: bool,
     /// Who has authenticated, or `default`.
-    pub user: &'static str,
+    pub user: Rc<User>,
     /// May use the `KV.*` commands.
     pub system: bool,
     pub transaction: Option<Transaction>,
@@ -95,7 +99,7 @@ impl Session {
             library_version: String::new(),
             protocol: Protocol::Resp2,
             authenticated: false,
-            user: DEFAULT_USER,
+            user: ANYONE.with(Rc::clone),
             system: false,
             transaction: None,
             watching: Vec::new(),
@@ -208,7 +212,7 @@ impl Session {
             self.unsent.bytes,
             self.used_bytes(),
             self.last_command,
-            self.user,
+            self.user.shown(),
             if self.protocol == Protocol::Resp3 {
                 3
             } else {
@@ -266,6 +270,12 @@ impl Sessions {
     pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
         let filled = self.slots.iter().enumerate();
         filled.filter_map(|(index, session)| Some((SessionId(index), session.as_deref()?)))
+    }
+
+    /// The same, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (SessionId, &mut Session)> {
+        let filled = self.slots.iter_mut().enumerate();
+        filled.filter_map(|(index, session)| Some((SessionId(index), session.as_deref_mut()?)))
     }
 
     pub fn len(&self) -> usize {

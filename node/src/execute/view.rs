@@ -18,7 +18,8 @@ pub enum Refusal {
     Arity(String),
     #[error("NOAUTH Authentication required.")]
     NoAuth,
-    #[error("NOPERM User default has no permissions to run the '{0}' command")]
+    /// With what is not permitted.
+    #[error("NOPERM {0}")]
     NoPermission(String),
     #[error("ERR Command not allowed inside a transaction")]
     NotInTransaction,
@@ -278,6 +279,15 @@ impl View {
                 cluster.moved(slot, shard)
             }
         }
+    }
+
+    /// Whether what is kept beside keys may be changed here now.
+    pub fn check_settings(&self) -> Result<(), Refusal> {
+        self.check_role(true)?;
+        if self.paused {
+            return Err(Refusal::Frozen);
+        }
+        Ok(())
     }
 
     fn check_role(&self, writes: bool) -> Result<(), Refusal> {

@@ -2,6 +2,7 @@
 
 use super::ahead::{Ahead, Stop};
 use super::{Member, State};
+use crate::acl::file;
 use crate::commands::{Command, Group, flag};
 use crate::execute::Outcome;
 use crate::execute::session::SessionId;
@@ -35,6 +36,7 @@ pub enum Next {
         deadline_ms: Option<u64>,
     },
     Admin(AdminRequest),
+    AclFile(file::Request),
     Shutdown,
 }
 
@@ -232,6 +234,7 @@ impl Run<'_> {
             Outcome::Block { deadline_ms } => Some(Next::Block { deadline_ms }),
             Outcome::Wait { wait, deadline_ms } => Some(Next::Wait { wait, deadline_ms }),
             Outcome::Admin(request) => Some(Next::Admin(request)),
+            Outcome::AclFile(request) => Some(Next::AclFile(request)),
             Outcome::Shutdown => Some(Next::Shutdown),
         }
     }

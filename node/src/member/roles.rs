@@ -171,7 +171,7 @@ impl State {
     /// without cluster support notice a change of roles in no other way.
     fn disconnect_clients(&mut self) {
         let clients = self.engine.sessions.iter();
-        let clients = clients.filter(|(_, session)| session.user != SYSTEM_USER);
+        let clients = clients.filter(|(_, session)| session.user.name != SYSTEM_USER.as_bytes());
         let clients: Vec<SessionId> = clients.map(|(id, _)| id).collect();
         for id in clients {
             // Who waits is told why.

@@ -32,7 +32,7 @@ impl Capture {
                 Scope::Key { slot, .. } if self.slots.contains(slot) => {
                     self.bytes.extend_from_slice(bytes);
                 }
-                Scope::Key { .. } | Scope::Ownership => {}
+                Scope::Key { .. } | Scope::Ownership | Scope::Settings => {}
                 Scope::Keyspace => self.broken = true,
             }
         }

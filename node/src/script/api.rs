@@ -2,7 +2,7 @@
 
 use super::cache::sha1_hex;
 use super::sandbox::number_of;
-use super::{Shared, call, failure, number};
+use super::{RUNNING, Running, Shared, call, failure, number};
 use crate::commands::{CommandTable, REDIS_VERSION};
 use mlua::{Lua, MultiValue, Table, Value};
 use protocol::resp::Protocol;
@@ -179,9 +179,13 @@ fn acl_check_cmd(_: &Lua, _: &Shared, arguments: &MultiValue) -> Given {
     }
     let texts: Vec<Vec<u8>> = arguments.iter().map(|value| text_of(Some(value))).collect();
     let slices: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
-    if CommandTable.find(&slices).is_none() {
+    let Some(command) = CommandTable.find(&slices) else {
         let text = "ERR Invalid command passed to redis.acl_check_cmd()";
         return fail(text);
+    };
+    if !RUNNING.is_set() {
+        return fail("ERR redis.acl_check_cmd can only be called inside a script invocation");
     }
-    Ok(Value::Boolean(true))
+    let permits = |running: Running| running.session.user.permits(command, &slices).is_ok();
+    Ok(Value::Boolean(RUNNING.with(permits)))
 }

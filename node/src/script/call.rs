@@ -1,6 +1,7 @@
 //! `redis.call` and `redis.pcall`: a command in the name of the script.
 
 use super::{RUNNING, Running, Shared, convert, failure, number};
+use crate::acl::log::Place;
 use crate::commands::{Command, flag};
 use crate::execute::Outcome;
 use crate::execute::view::Refusal;
@@ -100,6 +101,14 @@ fn execute(
     if command.has(flag::NO_SCRIPT | flag::SYSTEM) {
         return Err(NOT_ALLOWED.to_owned());
     }
+    if !session.user.is_unrestricted() {
+        let now_ms = shared.now_ms.get();
+        let permitted = engine.permit(session, command, arguments, Place::Script, now_ms);
+        permitted.map_err(|denial| {
+            let text = denial.text(&session.user, command);
+            format!("ERR ACL failure in script: {text}")
+        })?;
+    }
     if command.has(flag::WRITE | flag::MAY_REPLICATE) && shared.read_only.get() {
         return Err("ERR Write commands are not allowed from read-only scripts.".to_owned());
     }
@@ -130,6 +139,7 @@ fn execute(
         | Outcome::Block { .. }
         | Outcome::Wait { .. }
         | Outcome::Admin(_)
+        | Outcome::AclFile(_)
         | Outcome::Shutdown => Err(NOT_ALLOWED.to_owned()),
     }
 }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed step of a test ends it.
 
+mod acl;
 mod compare;
 mod dataset;
 mod differences;
