@@ -19,6 +19,7 @@ mod dump;
 mod expire;
 mod extended;
 mod functions;
+mod geo;
 pub mod glob;
 mod hash_expiry;
 mod hash_fields;
@@ -440,6 +441,8 @@ const FAMILIES: &[&[Command]] = &[
     hash_fields::COMMANDS,
     sets::COMMANDS,
     set_algebra::COMMANDS,
+    geo::COMMANDS,
+    geo::search::COMMANDS,
     sorted_sets::COMMANDS,
     sorted_sets::ranges::COMMANDS,
     sorted_sets::pops::COMMANDS,

@@ -19,6 +19,8 @@ mod dump_tests;
 pub mod effects;
 mod fields;
 #[cfg(test)]
+mod geo_tests;
+#[cfg(test)]
 mod hash_tests;
 #[cfg(test)]
 mod list_tests;

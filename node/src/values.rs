@@ -5,6 +5,7 @@
 //! (what changes afterwards copies one part), and no single step of growing, freeing or walking
 //! takes time that grows with the collection.
 
+pub mod geohash;
 pub mod hash;
 pub mod hyperloglog;
 pub mod lengths;

@@ -65,7 +65,6 @@ pub const fn counted(flags: &'static str, index: i32) -> KeySpec {
 }
 
 /// The key after a word.
-#[allow(dead_code)] // For GEORADIUS.
 pub const fn after(flags: &'static str, word: &'static str, from: i32) -> KeySpec {
     KeySpec {
         flags,

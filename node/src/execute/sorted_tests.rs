@@ -20,7 +20,7 @@ fn members_are_added_under_conditions() {
          ZADD z -0 zero 0 zero
          > :1
          ZSCORE z zero
-         > $2 -0
+         > $1 0
          ZADD z INCR 1.5 a
          > $3 5.5
          ZADD z XX INCR 1 nobody

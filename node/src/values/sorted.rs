@@ -113,10 +113,11 @@ impl SortedSet {
         }
     }
 
-    /// Adds a member, or gives it another score; its score before, if it was there. An equal score
-    /// stays as it is, with its sign. The score must be a number.
+    /// Adds a member, or gives it another score; its score before, if it was there. The score
+    /// must be a number; -0 becomes 0, as in the compact encoding of Redis.
     pub fn insert(&mut self, score: f64, member: &[u8], limits: Limits) -> Option<f64> {
         debug_assert!(!score.is_nan(), "scores have an order");
+        let score = score + 0.0;
         let leaf = match &mut self.layout {
             Layout::Tree(tree) => {
                 let before = tree.insert(score, member);

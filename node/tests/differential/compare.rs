@@ -3,6 +3,7 @@
 
 use super::differences;
 use protocol::resp::{Reply, parse_double, read_reply};
+use std::cmp::Ordering;
 
 /// How the replies to one command are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +110,8 @@ fn same_numbers(redis: &Reply, node: &Reply) -> bool {
         }
         (Reply::Bulk(left), Reply::Bulk(right)) if left != right => {
             let numbers = parse_double(left).zip(parse_double(right));
-            numbers.is_some_and(|(left, right)| left.to_bits() == right.to_bits())
+            numbers
+                .is_some_and(|(left, right)| left.partial_cmp(&right).is_some_and(Ordering::is_eq))
         }
         _ => redis == node,
     }

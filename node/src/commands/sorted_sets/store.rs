@@ -10,7 +10,6 @@ pub enum Effect<'a> {
     /// As the command itself, which gives the same again.
     Command(&'a [&'a [u8]]),
     /// As the members stored: what gave them may come out otherwise on another machine.
-    #[expect(dead_code, reason = "for geo")]
     Members,
 }
 
