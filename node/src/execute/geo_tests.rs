@@ -44,7 +44,7 @@ fn places_are_found_and_stored() {
          GEOSEARCH g FROMMEMBER Palermo BYRADIUS 100 km ASC
          > *2 $7 Palermo $2 e1
          GEOSEARCH g BYPOLYGON 4 12 38 14 38 14 39 12 39 ASC
-         > *2 $7 Palermo $2 e1
+         > *2 $2 e1 $7 Palermo
          GEOSEARCH g BYPOLYGON 2 12 38 14 38
          > -ERR GEOSEARCH BYPOLYGON must have at least 3 vertices
          GEOSEARCH g FROMMEMBER nobody BYRADIUS 100 km

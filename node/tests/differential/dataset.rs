@@ -3,6 +3,7 @@
 
 use super::compare::elements;
 use super::servers::{Link, Pair, shown};
+use protocol::resp::parse_double;
 
 /// How the values of a type are read, and whether their order says nothing.
 const READS: &[(&str, &[&str], bool)] = &[
@@ -34,6 +35,20 @@ fn bulk(reply: &[u8]) -> Option<&[u8]> {
     Some(&reply[start..reply.len() - 2])
 }
 
+/// Members with their scores; Redis 7.0 writes more digits of a score than it has.
+fn scored(reply: &[u8]) -> String {
+    let parts = elements(reply).unwrap_or_default();
+    let pairs = parts.chunks(2).map(|pair| {
+        let score = pair.get(1).and_then(|score| parse_double(bulk(score)?));
+        format!(
+            "{} {:?}",
+            pair[0].escape_ascii(),
+            score.map(|score| score + 0.0)
+        )
+    });
+    pairs.collect::<Vec<_>>().join(" ")
+}
+
 /// What a key of a server holds, in a form that does not depend on how it is laid out.
 fn value(link: &mut Link, key: &[u8]) -> String {
     let kind = link.call(&words("TYPE $", key));
@@ -45,6 +60,10 @@ fn value(link: &mut Link, key: &[u8]) -> String {
     for template in *templates {
         let reply = link.call(&words(template, key));
         text.push(' ');
+        if name == "zset" {
+            text.push_str(&scored(&reply));
+            continue;
+        }
         match elements(&reply).filter(|_| *unordered) {
             None => text.push_str(&reply.escape_ascii().to_string()),
             Some(parts) => {

@@ -5,10 +5,7 @@ use super::Family;
 pub const FAMILY: Family = Family {
     templates: TEMPLATES,
     words: &[
-        (
-            "zk",
-            &["z1", "z2", "z3", "z1", "z2", "lex", "geo", "a", "number"],
-        ),
+        ("zk", &["z1", "z2", "z3", "z1", "z2", "geo", "a", "number"]),
         ("gk", &["geo", "geo", "geo", "geo2", "z1", "a", "nosuch"]),
         ("zm", MEMBERS),
         ("zs", SCORES),
