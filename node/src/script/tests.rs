@@ -294,7 +294,7 @@ fn random_numbers_are_the_same_in_every_run() {
 #[test]
 fn big_numbers_are_of_their_own_type_in_resp3() {
     let mut bench = Bench::new();
-    let script = "return {big_number = '1234567890123456789\r0'}";
+    let script = "return {big_number = '1234567890123456789\\r0'}";
     assert_eq!(bench.eval(script), "$21 1234567890123456789\r0");
     bench.call(&["HELLO", "3"]);
     assert_eq!(bench.eval(script), "(1234567890123456789 0");
