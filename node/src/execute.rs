@@ -58,7 +58,7 @@ use crate::acl::{Acl, Denial, file};
 use crate::commands::{Command, CommandTable, flag};
 use crate::keyspace::entry::EntryRef;
 use crate::keyspace::{Found, HashedKey, Hint, Keyspace, eviction};
-use crate::script::Scripts;
+use crate::script::{Decide, Scripts};
 use blocked::{Block, Blocked};
 use config::Config;
 use effects::Effects;
@@ -146,6 +146,8 @@ pub struct Engine {
     /// A transaction runs; its effects are made atomic when it ends.
     pub in_transaction: bool,
     pub scripts: Scripts,
+    /// Asked from time to time whether a script is to go on.
+    pub interrupt: Option<Decide>,
     /// The script executed last has used data beside the keys that it was told of.
     pub script_strayed: bool,
     /// Clients that wait for keys.
@@ -193,6 +195,7 @@ impl Engine {
             hint: Hint::default(),
             in_transaction: false,
             scripts: Scripts::default(),
+            interrupt: None,
             script_strayed: false,
             blocked: Blocked::default(),
             unblocked: Vec::new(),

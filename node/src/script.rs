@@ -14,6 +14,7 @@ mod cmsgpack;
 mod convert;
 mod failure;
 mod flags;
+mod interrupt;
 mod library;
 #[cfg(test)]
 mod library_tests;
@@ -25,8 +26,9 @@ mod tests;
 
 pub use cache::{Cache, Script};
 pub use flags::{FLAG_NAMES, flag};
+pub use interrupt::{Decide, Interrupt, ScriptState};
 pub use library::{Libraries, Policy, Registered};
-pub use sandbox::{Machine, Shared};
+pub use sandbox::{MEMORY_BYTES_MAX, Machine, Shared};
 
 use crate::execute::session::Session;
 use crate::execute::{Context, Engine};
@@ -67,6 +69,7 @@ pub struct Mode<'a> {
     pub name: &'a str,
     /// `None`: the flags of a script that does not declare any.
     pub flags: Option<u32>,
+    pub is_function: bool,
     /// Asked for by the command (`EVAL_RO`).
     pub read_only: bool,
 }
@@ -212,6 +215,7 @@ impl Context<'_> {
             .read_only
             .set(mode.read_only || flags & flag::NO_WRITES != 0);
         shared.written.set(false);
+        shared.is_function.set(mode.is_function);
         shared.slot.set(None);
         let one_slot = flags & (flag::COMPATIBLE | flag::ALLOW_CROSS_SLOT_KEYS) == 0;
         shared.one_slot.set(one_slot);

@@ -167,6 +167,7 @@ fn fcall(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let mode = Mode {
         name: &function.name,
         flags: Some(function.flags),
+        is_function: true,
         read_only,
     };
     context.run_function(&function, mode, given);

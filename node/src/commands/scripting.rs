@@ -196,6 +196,7 @@ fn run(context: &mut Context, script: &Script, arguments: Arguments) -> Result<(
     let mode = Mode {
         name: script.sha_text(),
         flags: script.flags,
+        is_function: false,
         read_only,
     };
     context.run_script(script, mode, arguments);

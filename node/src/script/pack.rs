@@ -2,8 +2,8 @@
 //!
 //! Source: the documentation of Roberto Ierusalimschy's `struct` as Redis ships it: `>` and `<` set
 //! the byte order, `!n` the alignment, `x` is a pad byte, `b B h H l L T i I` are integers (with a
-//! size after `i` and `I`), `s` a string that ends with a zero, `c` a string of so many bytes (`c0`:
-//! as many as the number before it said), `f` and `d` floating point.
+//! size after `i` and `I`), `s` a string that ends with a zero, `c` a string of so many bytes (all
+//! that the number before it said for `c0`), `f` and `d` floating point.
 
 use super::api::text_of;
 use super::failure::raised;

@@ -1,7 +1,7 @@
 //! The machine: a Lua state with what scripts see, its limits, and how a script is run in it.
 
 use super::failure::raised;
-use super::{Arguments, api, bit, cjson, cmsgpack, failure, number, pack};
+use super::{Arguments, api, bit, cjson, cmsgpack, failure, interrupt, number, pack};
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value, Variadic};
 use protocol::resp::Protocol;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 /// Most memory of one machine, in bytes; a script that wants more gets an error. Enough for any
 /// reply that a client may get, and little beside the memory of a member.
-const MEMORY_BYTES_MAX: usize = 512 * 1024 * 1024;
+pub const MEMORY_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Longest chunk that a script compiles piece by piece, in bytes.
 const CHUNK_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -66,6 +66,10 @@ pub struct Shared {
     pub read_only: Cell<bool>,
     /// The script has called a command that writes.
     pub written: Cell<bool>,
+    /// What runs is a function of a library.
+    pub is_function: Cell<bool>,
+    /// Somebody wants the script to end.
+    pub killed: Cell<bool>,
     /// Memory was full when the script began, and it is not allowed to ignore that.
     pub full: Cell<bool>,
     /// All keys must be of one slot in a cluster.
@@ -101,6 +105,8 @@ impl Machine {
             now_ms: Cell::new(0),
             read_only: Cell::new(false),
             written: Cell::new(false),
+            is_function: Cell::new(false),
+            killed: Cell::new(false),
             full: Cell::new(false),
             one_slot: Cell::new(false),
             slot: Cell::new(None),
@@ -123,6 +129,7 @@ impl Machine {
             redis: host.raw_get("redis")?,
             lua,
         };
+        interrupt::install(&machine.lua, &machine.shared)?;
         machine.lua.set_memory_limit(MEMORY_BYTES_MAX)?;
         Ok(machine)
     }
@@ -200,6 +207,11 @@ impl Machine {
 
     /// What is done after every run.
     pub fn end(&self) {
+        if self.shared.killed.replace(false)
+            && let Err(error) = interrupt::install(&self.lua, &self.shared)
+        {
+            tracing::error!(%error, "scripts cannot be interrupted any more");
+        }
         // One huge reply must not keep its memory for good.
         self.shared.reply.borrow_mut().shrink_to(KEPT_BYTES);
     }

@@ -1,6 +1,7 @@
 //! Scripts as clients see them, where no comparison with Redis 7.0 tells: what is new in 7.2, the
 //! sandbox, limits, and that effects replay to the same dataset.
 
+use super::Interrupt;
 use crate::execute::Engine;
 use crate::execute::config::Config;
 use crate::execute::session::{Session, SessionId};
@@ -298,4 +299,28 @@ fn big_numbers_are_of_their_own_type_in_resp3() {
     assert_eq!(bench.eval(script), "$21 1234567890123456789\r0");
     bench.call(&["HELLO", "3"]);
     assert_eq!(bench.eval(script), "(1234567890123456789 0");
+}
+
+#[test]
+fn a_script_that_is_killed_ends_whatever_it_catches() {
+    let mut bench = Bench::new();
+    let mut asked = 0;
+    bench.engine.interrupt = Some(Box::new(move |script| {
+        assert!(!script.written && !script.is_function);
+        asked += 1;
+        match asked {
+            0..=2 => Interrupt::Continue,
+            _ => Interrupt::Kill,
+        }
+    }));
+    for script in [
+        "while true do end",
+        "while true do pcall(function() while true do end end) end",
+        "coroutine.wrap(function() while true do end end)()",
+    ] {
+        let reply = bench.eval(script);
+        let killed = "-ERR Script killed by user with SCRIPT KILL.";
+        assert!(reply.contains(&killed[5..]), "{script}: {reply}");
+    }
+    assert_eq!(bench.eval("return 1"), ":1");
 }

@@ -1,0 +1,67 @@
+//! Long scripts: from time to time the engine asks whether a script is to go on.
+//!
+//! The engine has no clock: whoever drives it installs [`Engine::interrupt`](crate::execute::Engine)
+//! and decides there, by time and by what clients want. Without one every script runs to its end.
+
+use super::{RUNNING, Shared, failure};
+use mlua::{HookTriggers, Lua, VmState};
+use std::rc::Rc;
+
+/// Instructions between two questions: about a millisecond.
+const INSTRUCTIONS: u32 = 100_000;
+
+/// What is known of a script that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScriptState {
+    /// It has called a command that writes: ending it would leave half of its work.
+    pub written: bool,
+    /// It is a function of a library.
+    pub is_function: bool,
+}
+
+/// What is to become of a script that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    Continue,
+    Kill,
+}
+
+/// Decides about a script that runs.
+pub type Decide = Box<dyn FnMut(ScriptState) -> Interrupt>;
+
+/// Has the machine ask every so many instructions.
+pub fn install(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<()> {
+    let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
+    hook(lua, shared, triggers)
+}
+
+fn hook(lua: &Lua, shared: &Rc<Shared>, triggers: HookTriggers) -> mlua::Result<()> {
+    let state = Rc::clone(shared);
+    lua.set_global_hook(triggers, move |lua, _| {
+        if !state.killed.get() && ask(&state) == Interrupt::Kill {
+            state.killed.set(true);
+            // From here on every line fails: no `pcall` holds a script that is to end.
+            hook(lua, &state, HookTriggers::EVERY_LINE)?;
+        }
+        if state.killed.get() {
+            return Err(failure::coded(KILLED));
+        }
+        Ok(VmState::Continue)
+    })
+}
+
+const KILLED: &[u8] = b"ERR Script killed by user with SCRIPT KILL.";
+
+fn ask(shared: &Shared) -> Interrupt {
+    if !RUNNING.is_set() {
+        return Interrupt::Continue;
+    }
+    let script = ScriptState {
+        written: shared.written.get(),
+        is_function: shared.is_function.get(),
+    };
+    RUNNING.with(|running| match &mut running.engine.interrupt {
+        Some(decide) => decide(script),
+        None => Interrupt::Continue,
+    })
+}
