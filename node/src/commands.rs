@@ -3,6 +3,7 @@
 //! Lookup, arity, key routing, `COMMAND`, metrics and the compatibility page are all read from it.
 //! Adding a command is one row, one function, one test.
 
+mod absent;
 pub mod access;
 mod acl;
 mod admin;
@@ -191,6 +192,16 @@ impl Group {
     }
 }
 
+/// How much of a Redis command there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    Full,
+    /// With what is missing.
+    Partial(&'static str),
+    /// With the reason; the command answers it as an error.
+    Absent(&'static str),
+}
+
 /// One row.
 pub struct Command {
     /// Lower case; a subcommand has its container's name and `|` before its own.
@@ -217,6 +228,8 @@ pub struct Command {
     pub category: Option<&'static str>,
     /// The subcommands of a container.
     pub subcommands: &'static [Command],
+    /// For the compatibility page.
+    pub support: Support,
     pub run: fn(&mut Context, &[&[u8]]),
     /// Position in the table; set when the table is made.
     pub index: usize,
@@ -245,6 +258,7 @@ pub const fn command(
         tips: &[],
         category: None,
         subcommands: &[],
+        support: Support::Full,
         run,
         index: 0,
     }
@@ -311,6 +325,21 @@ impl Command {
     pub const fn subcommands(mut self, subcommands: &'static [Command]) -> Self {
         self.subcommands = subcommands;
         self
+    }
+
+    pub const fn partial(mut self, missing: &'static str) -> Self {
+        self.support = Support::Partial(missing);
+        self
+    }
+
+    pub const fn absent(mut self, reason: &'static str) -> Self {
+        self.support = Support::Absent(reason);
+        self
+    }
+
+    /// Whether `COMMAND` tells of it.
+    pub fn is_callable(&self) -> bool {
+        !matches!(self.support, Support::Absent(_))
     }
 
     pub fn has(&self, flag: u32) -> bool {
@@ -459,6 +488,7 @@ const FAMILIES: &[&[Command]] = &[
     info::COMMANDS,
     cluster::COMMANDS,
     acl::COMMANDS,
+    absent::COMMANDS,
     admin::COMMANDS,
 ];
 

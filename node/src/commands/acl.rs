@@ -274,7 +274,10 @@ fn cat(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         [_, _, name] => {
             let before = "ERR Unknown category '";
             let category = category(name).ok_or_else(|| Failure::quoting(before, name, "'"))?;
-            let names: Vec<&str> = commands_in(category).map(|row| row.name).collect();
+            let names: Vec<&str> = commands_in(category)
+                .filter(|row| row.is_callable())
+                .map(|row| row.name)
+                .collect();
             context.reply.array(names.len());
             for name in names {
                 context.reply.bulk(name.as_bytes());

@@ -21,7 +21,7 @@ pub const COMMANDS: &[Command] = &[command(
         let rows: Vec<&Command> = table
             .all()
             .iter()
-            .filter(|row| !row.name.contains('|'))
+            .filter(|row| !row.name.contains('|') && row.is_callable())
             .collect();
         context.reply.array(rows.len());
         for row in rows {
@@ -43,7 +43,7 @@ pub const COMMANDS: &[Command] = &[command(
             let count = CommandTable
                 .all()
                 .iter()
-                .filter(|row| !row.name.contains('|'))
+                .filter(|row| !row.name.contains('|') && row.is_callable())
                 .count();
             context.reply.integer(count as i64);
         },
@@ -98,6 +98,17 @@ pub const COMMANDS: &[Command] = &[command(
     .flags(USUAL)
     .category("connection"),
     command(
+        "command|getkeysandflags",
+        -3,
+        Server,
+        "7.0.0",
+        "Finds the keys of a command and what happens to them.",
+        get_keys_and_flags,
+    )
+    .syntax("command [arg...]")
+    .flags(USUAL)
+    .category("connection"),
+    command(
         "command|help",
         2,
         Server,
@@ -120,7 +131,7 @@ fn info(context: &mut Context, arguments: &[&[u8]]) {
         let rows = CommandTable
             .all()
             .iter()
-            .filter(|row| !row.name.contains('|'));
+            .filter(|row| !row.name.contains('|') && row.is_callable());
         context.reply.array(rows.clone().count());
         return rows.for_each(|row| describe(&mut context.reply, row));
     }
@@ -204,7 +215,7 @@ fn docs(context: &mut Context, arguments: &[&[u8]]) {
         CommandTable
             .all()
             .iter()
-            .filter(|row| !row.name.contains('|'))
+            .filter(|row| !row.name.contains('|') && row.is_callable())
             .collect()
     } else {
         names.iter().filter_map(|name| named(name)).collect()
@@ -242,7 +253,7 @@ fn document(reply: &mut ReplyWriter, row: &Command) {
 
 fn list(context: &mut Context, arguments: &[&[u8]]) {
     let fits: Box<dyn Fn(&Command) -> bool> = match &arguments[2..] {
-        [] => Box::new(|row| !row.name.contains('|')),
+        [] => Box::new(|row| !row.name.contains('|') && row.is_callable()),
         [filter, by, value] if filter.eq_ignore_ascii_case(b"FILTERBY") => {
             let value = value.to_ascii_lowercase();
             match by.to_ascii_uppercase().as_slice() {
@@ -252,7 +263,9 @@ fn list(context: &mut Context, arguments: &[&[u8]]) {
                         .iter()
                         .any(|category| category.as_bytes() == value)
                 }),
-                b"PATTERN" => Box::new(move |row| glob::matches(&value, row.name.as_bytes())),
+                b"PATTERN" => Box::new(move |row| {
+                    row.is_callable() && glob::matches(&value, row.name.as_bytes())
+                }),
                 _ => return context.reply.error(SYNTAX),
             }
         }
@@ -288,5 +301,37 @@ fn get_keys(context: &mut Context, arguments: &[&[u8]]) {
     context.reply.array(keys.len());
     for key in keys {
         context.reply.bulk(key);
+    }
+}
+
+fn get_keys_and_flags(context: &mut Context, arguments: &[&[u8]]) {
+    let words = &arguments[2..];
+    let Some(row) = CommandTable.find(words) else {
+        return context.reply.error("ERR Invalid command specified");
+    };
+    if !row.has_keys() {
+        return context.reply.error("ERR The command has no key arguments");
+    }
+    if !row.accepts(words.len()) {
+        return context
+            .reply
+            .error("ERR Invalid number of arguments specified for command");
+    }
+    let uses = row.key_uses(words);
+    if uses.is_empty() {
+        return context
+            .reply
+            .error("ERR Invalid arguments specified for command");
+    }
+    let reply = &mut context.reply;
+    reply.array(uses.len());
+    for key in &uses {
+        reply.array(2);
+        reply.bulk(words[key.position]);
+        let flags: Vec<&str> = key.flags.split(' ').collect();
+        reply.set(flags.len());
+        for flag in flags {
+            reply.simple(flag);
+        }
     }
 }

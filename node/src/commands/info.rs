@@ -214,6 +214,10 @@ fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
         "migrate_cached_sockets": 0,
         "unexpected_error_replies": 0,
         "total_error_replies": stats.error_replies,
+        "acl_access_denied_auth": engine.acl.denied.auth,
+        "acl_access_denied_cmd": engine.acl.denied.command,
+        "acl_access_denied_key": engine.acl.denied.key,
+        "acl_access_denied_channel": engine.acl.denied.channel,
     );
 }
 

@@ -215,3 +215,19 @@ fn sessions_obey_their_user() {
          2:PING",
     );
 }
+
+#[test]
+fn keys_are_told_with_what_happens_to_them() {
+    check(
+        "COMMAND GETKEYSANDFLAGS GET a
+         COMMAND GETKEYSANDFLAGS SET a b
+         COMMAND GETKEYSANDFLAGS SET a b GET
+         COMMAND GETKEYSANDFLAGS MSET a b c d
+         COMMAND GETKEYSANDFLAGS RENAME a b
+         COMMAND GETKEYSANDFLAGS BITFIELD a GET u8 0
+         COMMAND GETKEYSANDFLAGS LMOVE a b LEFT RIGHT
+         COMMAND GETKEYSANDFLAGS GET a b
+         COMMAND GETKEYSANDFLAGS PING x
+         COMMAND GETKEYSANDFLAGS NOSUCH x",
+    );
+}

@@ -1,0 +1,102 @@
+//! Commands of Redis that are absent on purpose. Each answers why; rules of ACLs may name them.
+
+use super::Group::{Connection, Generic, Server};
+use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
+use super::{Command, Support, command};
+use crate::execute::Context;
+
+const USUAL: u32 = ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE;
+
+const BY_TOPOLOGY: &str = "who replicates whom is decided by the topology of the operator";
+
+const OWN_STREAM: &str = "replicas of Redis cannot follow; members have a stream of their own";
+
+pub const COMMANDS: &[Command] = &[
+    command(
+        "debug",
+        -2,
+        Server,
+        "1.0.0",
+        "Looks into the server.",
+        refuse,
+    )
+    .flags(USUAL)
+    .absent("internals of Redis do not exist here"),
+    command(
+        "failover",
+        -1,
+        Server,
+        "6.2.0",
+        "Hands over to a replica.",
+        refuse,
+    )
+    .flags(USUAL)
+    .absent("the operator hands over: kubectl kv switchover"),
+    command(
+        "migrate",
+        -6,
+        Generic,
+        "2.6.0",
+        "Moves keys to a server.",
+        refuse,
+    )
+    .flags(DANGEROUS)
+    .category("keyspace")
+    .absent("slots move by the operator's migrations; DUMP and RESTORE move single keys"),
+    command("module", -2, Server, "4.0.0", "Loads modules.", refuse)
+        .flags(USUAL)
+        .absent("there are no modules"),
+    command(
+        "move",
+        3,
+        Generic,
+        "1.0.0",
+        "Moves a key to a database.",
+        refuse,
+    )
+    .category("keyspace")
+    .absent("there is one database"),
+    command("psync", -3, Server, "2.8.0", "Follows a primary.", refuse)
+        .flags(USUAL)
+        .absent(OWN_STREAM),
+    command(
+        "replconf",
+        -1,
+        Server,
+        "3.0.0",
+        "Configures a replica.",
+        refuse,
+    )
+    .flags(USUAL)
+    .absent(OWN_STREAM),
+    command("replicaof", 3, Server, "5.0.0", "Makes a replica.", refuse)
+        .flags(USUAL)
+        .absent(BY_TOPOLOGY),
+    command(
+        "sentinel",
+        -2,
+        Connection,
+        "2.8.4",
+        "Commands of Sentinel.",
+        refuse,
+    )
+    .flags(USUAL)
+    .absent("the operator does what Sentinel does"),
+    command("slaveof", 3, Server, "1.0.0", "Makes a replica.", refuse)
+        .flags(USUAL)
+        .absent(BY_TOPOLOGY),
+    command("swapdb", 3, Server, "4.0.0", "Swaps databases.", refuse)
+        .flags(DANGEROUS)
+        .absent("there is one database"),
+    command("sync", 1, Server, "1.0.0", "Follows a primary.", refuse)
+        .flags(USUAL)
+        .absent(OWN_STREAM),
+];
+
+fn refuse(context: &mut Context, _arguments: &[&[u8]]) {
+    if let Support::Absent(reason) = context.command.support {
+        let name = context.command.name.to_ascii_uppercase();
+        let text = format!("ERR {name} is not supported: {reason}");
+        context.reply.error(&text);
+    }
+}
