@@ -51,7 +51,7 @@ pub const COMMANDS: &[Command] = &[
     .syntax("destination:key key...")
     .flags(WRITE | DENY_OOM)
     .key_range(1, -1, 1)
-    .key_specs(STORE_KEYS),
+    .key_specs(&[key("RW update", 1), keys("RO access", 2, -1, 1)]),
     command(
         "sunion",
         -2,
