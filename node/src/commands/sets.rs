@@ -6,13 +6,13 @@ use super::picks::{REPLY_BYTES_MAX, REPLY_TOO_LONG, chosen, is_most, parse_count
 use super::scan::{Options, Scanned, parse_cursor, reply_items};
 use super::{Command, answers, command};
 use crate::execute::Context;
-use crate::execute::context::{Failure, SYNTAX, integer};
+use crate::execute::context::{Failure, SYNTAX};
 use crate::execute::notify::class;
 use crate::keyspace::HashedKey;
 use crate::values::set::{Set, SetLimits};
 use crate::values::table::next_random;
 use ahash::RandomState;
-use protocol::resp::ReplyWriter;
+use protocol::resp::{ReplyWriter, parse_i64};
 use std::collections::HashSet;
 
 pub const COMMANDS: &[Command] = &[
@@ -232,10 +232,10 @@ fn spop(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let key = context.hashed(arguments[1]);
     let count = match &arguments[2..] {
         [] => return spop_one(context, &key),
-        [count] => integer(count)?,
+        [count] => parse_i64(count).and_then(|count| u64::try_from(count).ok()),
         _ => return Err(SYNTAX.into()),
     };
-    let count = u64::try_from(count).map_err(|_| "ERR value is out of range, must be positive")?;
+    let count = count.ok_or("ERR value is out of range, must be positive")?;
     let random = context.engine.random();
     let len = context.read::<Set>(&key)?.map_or(0, Set::len);
     if count == 0 || len == 0 {

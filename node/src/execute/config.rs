@@ -184,12 +184,12 @@ const fn settable(
 
 /// An option of [`Encodings`].
 macro_rules! encoding {
-    ($name:literal, $field:ident) => {
+    ($name:literal, $field:ident, $read:ident) => {
         settable(
             $name,
             |config, _| config.encodings.$field.to_string(),
             |config, text| {
-                config.encodings.$field = number(text, 0, INT_MAX)?;
+                config.encodings.$field = $read(text, 0, i64::MAX as u64)?;
                 Ok(())
             },
         )
@@ -237,12 +237,12 @@ const OPTIONS: &[ConfigOption] = &[
     fixed("cluster-enabled", |_, _| yes_no(false)),
     fixed("databases", |_, _| "1".to_owned()),
     fixed("dir", |_, facts| facts.dir.clone().unwrap_or_default()),
-    encoding!("hash-max-listpack-entries", hash_entries_max),
-    encoding!("hash-max-listpack-value", hash_bytes_max),
-    encoding!("hash-max-ziplist-entries", hash_entries_max),
-    encoding!("hash-max-ziplist-value", hash_bytes_max),
-    encoding!("hll-sparse-max-bytes", hyperloglog_sparse_bytes_max),
-    encoding!("list-compress-depth", list_compress_depth),
+    encoding!("hash-max-listpack-entries", hash_entries_max, number),
+    encoding!("hash-max-listpack-value", hash_bytes_max, memory),
+    encoding!("hash-max-ziplist-entries", hash_entries_max, number),
+    encoding!("hash-max-ziplist-value", hash_bytes_max, memory),
+    encoding!("hll-sparse-max-bytes", hyperloglog_sparse_bytes_max, memory),
+    encoding!("list-compress-depth", list_compress_depth, number),
     settable(
         "list-max-listpack-size",
         |config, _| config.encodings.list_size.to_string(),
@@ -336,11 +336,11 @@ const OPTIONS: &[ConfigOption] = &[
         },
     ),
     fixed("save", |_, _| String::new()),
-    encoding!("set-max-intset-entries", set_integers_max),
-    encoding!("set-max-listpack-entries", set_entries_max),
-    encoding!("set-max-listpack-value", set_bytes_max),
-    encoding!("stream-node-max-bytes", stream_node_bytes_max),
-    encoding!("stream-node-max-entries", stream_node_entries_max),
+    encoding!("set-max-intset-entries", set_integers_max, number),
+    encoding!("set-max-listpack-entries", set_entries_max, number),
+    encoding!("set-max-listpack-value", set_bytes_max, memory),
+    encoding!("stream-node-max-bytes", stream_node_bytes_max, memory),
+    encoding!("stream-node-max-entries", stream_node_entries_max, number),
     settable(
         "tcp-keepalive",
         |c, _| c.tcp_keepalive_seconds.to_string(),
@@ -365,10 +365,10 @@ const OPTIONS: &[ConfigOption] = &[
             Ok(())
         },
     ),
-    encoding!("zset-max-listpack-entries", sorted_entries_max),
-    encoding!("zset-max-listpack-value", sorted_bytes_max),
-    encoding!("zset-max-ziplist-entries", sorted_entries_max),
-    encoding!("zset-max-ziplist-value", sorted_bytes_max),
+    encoding!("zset-max-listpack-entries", sorted_entries_max, number),
+    encoding!("zset-max-listpack-value", sorted_bytes_max, memory),
+    encoding!("zset-max-ziplist-entries", sorted_entries_max, number),
+    encoding!("zset-max-ziplist-value", sorted_bytes_max, memory),
 ];
 
 /// The option of a name, in any case.

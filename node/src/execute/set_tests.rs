@@ -170,7 +170,7 @@ fn random_members_are_counted_as_asked() {
          SPOP s -1
          > -ERR value is out of range, must be positive
          SPOP s x
-         > -ERR value is not an integer or out of range
+         > -ERR value is out of range, must be positive
          SPOP s 1 2
          > -ERR syntax error
          SPOP s 0

@@ -15,6 +15,8 @@ pub enum Measure {
     Unordered,
     /// Numbers may be written in other digits, if they are the same numbers.
     Numbers,
+    /// How many elements there are.
+    Count,
     /// Only the type: the first byte.
     Kind,
     /// Lines or words of `name=value`: the names.
@@ -28,14 +30,20 @@ pub fn measure_of(words: &[Vec<u8>]) -> Measure {
         (b"pttl" | b"pexpiretime", _) => Measure::Near(3000),
         (b"ttl" | b"expiretime", _) => Measure::Near(3),
         (b"keys", _) | (b"config", b"get") => Measure::Unordered,
+        (b"hgetall" | b"hkeys" | b"hvals" | b"smembers" | b"sinter" | b"sunion" | b"sdiff", _) => {
+            Measure::Unordered
+        }
+        (b"spop", _) => Measure::Unordered,
+        (b"hrandfield" | b"srandmember", _) if words.len() > 2 => Measure::Count,
         // Its sentences are each server's own.
         (_, b"help") if words.len() == 2 => Measure::Kind,
         (b"client", b"id")
         | (b"memory", b"usage" | b"stats" | b"doctor" | b"malloc-stats")
         | (b"object", b"freq" | b"idletime" | b"refcount")
         | (
-            b"scan" | b"zscan" | b"zrandmember" | b"info" | b"time" | b"randomkey" | b"hello"
-            | b"role" | b"lolwut" | b"command",
+            b"scan" | b"hscan" | b"sscan" | b"zscan" | b"hrandfield" | b"srandmember"
+            | b"zrandmember" | b"info" | b"time" | b"randomkey" | b"hello" | b"role" | b"lolwut"
+            | b"command",
             _,
         ) => Measure::Kind,
         ([b'z', ..] | [b'b', b'z', ..] | [b'g', b'e', b'o', ..], _) => Measure::Numbers,
@@ -62,6 +70,10 @@ pub fn same(words: &[Vec<u8>], redis: &[u8], node: &[u8]) -> bool {
             _ => false,
         },
         Measure::Unordered => sorted(redis) == sorted(node),
+        Measure::Count => {
+            let count = |raw| elements(raw).map(|parts| parts.len());
+            redis.first() == node.first() && count(redis) == count(node)
+        }
         Measure::Kind => redis.first() == node.first(),
         Measure::Fields => fields(redis) == fields(node),
     }

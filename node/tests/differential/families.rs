@@ -1,7 +1,9 @@
 //! Families of commands, each with its templates and words. A sequence of requests has one as its
 //! theme, so that its commands meet on the same keys.
 
+pub mod hashes;
 pub mod lists;
+pub mod sets;
 pub mod sort;
 pub mod sorted;
 
@@ -11,7 +13,13 @@ pub struct Family {
     pub words: &'static [(&'static str, &'static [&'static str])],
 }
 
-pub const FAMILIES: &[&Family] = &[&lists::FAMILY, &sort::FAMILY, &sorted::FAMILY];
+pub const FAMILIES: &[&Family] = &[
+    &lists::FAMILY,
+    &sort::FAMILY,
+    &sorted::FAMILY,
+    &hashes::FAMILY,
+    &sets::FAMILY,
+];
 
 /// Placeholders whose words are one argument each, even with a space or with any byte in them.
 pub const WHOLE: &[&str] = &["e", "zm", "zs", "zr", "zl", "lon", "lat"];

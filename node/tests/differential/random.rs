@@ -74,7 +74,9 @@ fn run(servers: &Servers, requests: &[Request]) -> Result<(), String> {
     let mut control = servers.connect();
     let reset = "CONFIG SET auto-aof-rewrite-percentage 100 timeout 0 tcp-keepalive 300 \
                  appendfsync everysec list-max-listpack-size -2 \
-                 maxmemory-policy noeviction zset-max-listpack-entries 128";
+                 hash-max-listpack-entries 512 hash-max-listpack-value 64 \
+                 set-max-intset-entries 512 zset-max-listpack-entries 128 \
+                 maxmemory-policy noeviction";
     for line in ["FLUSHALL", reset] {
         let (redis, node) = control.say(line);
         assert_eq!(
