@@ -395,6 +395,8 @@ fn number(text: &str, min: u64, max: u64) -> Result<u64, String> {
 /// A size in bytes with one of Redis' units: `1gb` is 2^30, `1g` is 10^9.
 pub fn memory(text: &str, min: u64, max: u64) -> Result<u64, String> {
     let wrong = || "argument must be a memory value".to_owned();
+    // As in C, the text ends at a NUL, and no digits are 0.
+    let text = text.split('\0').next().unwrap_or_default();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -406,8 +408,14 @@ pub fn memory(text: &str, min: u64, max: u64) -> Result<u64, String> {
         "gb" => 1 << 30,
         _ => return Err(wrong()),
     };
-    let value: u64 = digits.parse().map_err(|_| wrong())?;
-    let bytes = value.checked_mul(unit).ok_or_else(wrong)?;
+    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let value = match digits {
+        "" => 0,
+        digits => digits.parse().unwrap_or(u64::MAX),
+    };
+    let bytes = value.saturating_mul(unit);
     if !(min..=max).contains(&bytes) {
         return Err(format!(
             "argument must be between {min} and {max} inclusive"
