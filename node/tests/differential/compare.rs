@@ -29,11 +29,12 @@ pub fn measure_of(words: &[Vec<u8>]) -> Measure {
     match (name.as_slice(), sub.as_slice()) {
         (b"pttl" | b"pexpiretime", _) => Measure::Near(3000),
         (b"ttl" | b"expiretime", _) => Measure::Near(3),
-        (b"keys", _) | (b"config", b"get") => Measure::Unordered,
-        (b"hgetall" | b"hkeys" | b"hvals" | b"smembers" | b"sinter" | b"sunion" | b"sdiff", _) => {
-            Measure::Unordered
-        }
-        (b"spop", _) => Measure::Unordered,
+        (b"config", b"get")
+        | (
+            b"keys" | b"hgetall" | b"hkeys" | b"hvals" | b"smembers" | b"sinter" | b"sunion"
+            | b"sdiff" | b"spop",
+            _,
+        ) => Measure::Unordered,
         (b"hrandfield" | b"srandmember", _) if words.len() > 2 => Measure::Count,
         // Its sentences are each server's own.
         (_, b"help") if words.len() == 2 => Measure::Kind,
