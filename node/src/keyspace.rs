@@ -378,8 +378,8 @@ impl Keyspace {
         self.fields_may_expire
     }
 
-    /// Keys of a slot that may have expired, or hold fields that have, by `now_ms`, at most about `keys_max`. A slot is looked
-    /// at only when its earliest expiry has come.
+    /// Keys of a slot that may have expired, or hold fields that have, by `now_ms`, at most about
+    /// `keys_max`. A slot is looked at only when its earliest expiry has come.
     pub fn expired_keys(&mut self, slot: u16, now_ms: u64, keys_max: usize) -> Vec<Box<[u8]>> {
         self.tables[usize::from(slot)].expired_keys(now_ms, keys_max)
     }

@@ -175,7 +175,8 @@ impl SlotTable {
         part.entries.pick(random >> 32)
     }
 
-    /// Keys that have expired, or of which fields have, at most about `keys_max`; tightens the bound on the earliest expiry.
+    /// Keys that have expired, or of which fields have, at most about `keys_max`; tightens the
+    /// bound on the earliest expiry.
     pub fn expired_keys(&mut self, now_ms: u64, keys_max: usize) -> Vec<Box<[u8]>> {
         let mut expired = Vec::new();
         for part in self.parts.iter_mut() {

@@ -82,8 +82,16 @@ fn contents(hash: &Hash) -> Model {
         .collect()
 }
 
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(cases(64))]
     #[test]
     fn a_hash_holds_what_a_map_holds(steps in steps(), few: bool) {
         let limits = HashLimits { entries_max: if few { 8 } else { 512 }, ..LIMITS };

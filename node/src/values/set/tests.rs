@@ -22,8 +22,16 @@ fn members() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(cases(128))]
     #[test]
     fn a_set_holds_what_a_set_holds(
         steps in prop::collection::vec((members(), 0..4u8), 1..400),
