@@ -178,7 +178,8 @@ impl Generator {
             let request = self.request();
             // A key that is past its expiry is looked at, so that both servers drop it now.
             let looked_at = expires(&request.words).then(|| Request {
-                connection: 0,
+                // In the same transaction, if there is one.
+                connection: request.connection,
                 words: vec![b"EXISTS".to_vec(), request.words[1].clone()],
             });
             requests.push(request);
