@@ -12,6 +12,7 @@ mod bitmaps;
 mod bits;
 mod blocking_lists;
 mod client;
+mod client_control;
 mod cluster;
 mod command;
 mod config;

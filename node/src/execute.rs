@@ -10,6 +10,8 @@ mod acl_tests;
 #[cfg(test)]
 mod bitmap_tests;
 pub mod blocked;
+#[cfg(test)]
+mod client_tests;
 pub mod config;
 #[cfg(test)]
 mod conformance_tests;
@@ -24,6 +26,7 @@ mod geo_tests;
 mod hash_tests;
 #[cfg(test)]
 mod list_tests;
+mod monitor;
 pub mod notify;
 pub mod output_limit;
 pub mod pubsub;
@@ -72,7 +75,7 @@ use rates::Rates;
 use running::Running;
 use session::{Session, SessionId, Sessions};
 use stats::Stats;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tracking::Tracked;
 use view::{Refusal, View};
 use waits::{Wait, Waits};
@@ -162,6 +165,9 @@ pub struct Engine {
     pub waits: Waits,
     pub pubsub: PubSub,
     pub tracked: Tracked,
+    /// Requests that were frozen may run.
+    pub thawed: bool,
+    monitors: BTreeSet<SessionId>,
     running: Running,
     /// The command that runs.
     current: Option<&'static Command>,
@@ -204,6 +210,8 @@ impl Engine {
             waits: Waits::default(),
             pubsub: PubSub::default(),
             tracked: Tracked::default(),
+            thawed: false,
+            monitors: BTreeSet::new(),
             running: Running::default(),
             current: None,
             block: None,
@@ -320,6 +328,7 @@ impl Engine {
             && self.hang_ups.is_empty()
             && self.pubsub.published.is_empty()
             && !self.tracked.has_pending()
+            && !self.thawed
             && self.waits.over.is_empty())
     }
 
@@ -405,6 +414,9 @@ impl Engine {
         if failed {
             self.stats.count_failed(command.index);
         }
+        if !self.monitors.is_empty() {
+            self.feed_monitors(session, command, arguments, now_ms);
+        }
         if session.tracking.is_some() {
             self.remember_read(session, command, arguments);
         }
@@ -458,6 +470,9 @@ impl Engine {
         if command.has(flag::WRITE) && self.view.disk_error.is_some() {
             return Err(Refusal::DiskError);
         }
+        if self.view.is_paused_for(session, command) {
+            return Err(Refusal::Frozen);
+        }
         let listens = session.listens() && session.protocol == Protocol::Resp2;
         if listens && !RUN_BY_LISTENERS.contains(&command.name) {
             return Err(Refusal::Listens(command.full_name()));
@@ -499,7 +514,14 @@ impl Engine {
     pub fn lookup(&mut self, key: &HashedKey, now_ms: u64) -> Option<EntryRef<'_>> {
         let policy = self.config.maxmemory_policy;
         let random = if policy.is_lfu() { self.random() } else { 0 };
-        let next = |access| eviction::next_access(policy, access, now_ms, random);
+        let unused = self.running.no_touch && self.current.is_none_or(|c| c.name != "touch");
+        let next = |access| {
+            if unused {
+                access
+            } else {
+                eviction::next_access(policy, access, now_ms, random)
+            }
+        };
         match self.keyspace.use_live(key, now_ms, next) {
             Found::Live(position) => {
                 self.stats.keyspace_hits += 1;
@@ -530,6 +552,7 @@ impl Engine {
         if let Some(mut session) = self.sessions.take(id) {
             self.forget_subscriptions(id, &mut session);
             self.forget_tracking(id, &mut session);
+            self.monitors.remove(&id);
             self.watched.forget(session.id, &session.watching);
             self.sessions.remove(id);
         }

@@ -5,10 +5,9 @@ use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
 use super::{Command, command, help};
 use crate::acl::Acl;
 use crate::execute::context::{Failure, SYNTAX};
-use crate::execute::session::{ReplyMode, Session, SessionId};
+use crate::execute::session::{Class, ReplyMode, Session, SessionId};
 use crate::execute::{Context, Outcome};
 use protocol::resp::parse_i64;
-use protocol::status::Role;
 
 pub const USUAL: u32 = NO_SCRIPT | LOADING | STALE;
 
@@ -41,7 +40,7 @@ pub const COMMANDS: &[Command] = &[command(
         "6.2.0",
         "Describes the connection.",
         |context, _| {
-            let line = context.session.describe(context.now_ms) + "\n";
+            let line = context.session.describe(context.now_ms, false) + "\n";
             context.reply.verbatim("txt", line.as_bytes());
         },
     )
@@ -121,6 +120,11 @@ pub const COMMANDS: &[Command] = &[command(
     )
     .syntax("(action=ON|OFF|SKIP)")
     .flags(USUAL),
+    super::client_control::PAUSE,
+    super::client_control::UNPAUSE,
+    super::client_control::UNBLOCK,
+    super::client_control::NO_TOUCH,
+    super::client_control::CAPA,
     super::tracking::TRACKING,
     super::tracking::CACHING,
     super::tracking::GETREDIR,
@@ -213,25 +217,29 @@ struct Filter {
     local_address: Option<String>,
     user: Option<String>,
     kind: Option<String>,
+    /// At least so old.
+    age_seconds: Option<u64>,
     spare_myself: bool,
 }
 
 impl Filter {
-    fn matches(&self, session: &Session, role: Role) -> bool {
+    fn matches(&self, session: &Session, now_ms: u64) -> bool {
         let same =
             |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|want| want == is);
-        // Replica streams are no sessions, so every session is a normal one.
-        let kind_fits = self
-            .kind
-            .as_ref()
-            .is_none_or(|kind| kind == "normal" && role != Role::Loading);
+        let kind = match session.class() {
+            Class::Normal => "normal",
+            Class::PubSub => "pubsub",
+            Class::Replica => "replica",
+        };
+        let age_seconds = now_ms.saturating_sub(session.created_ms) / 1000;
         self.ids
             .as_ref()
             .is_none_or(|ids| ids.contains(&session.id))
             && same(&self.address, &session.address)
             && same(&self.local_address, &session.local_address)
             && same(&self.user, &session.user.shown())
-            && kind_fits
+            && same(&self.kind, kind)
+            && self.age_seconds.is_none_or(|least| age_seconds >= least)
     }
 }
 
@@ -241,6 +249,9 @@ fn parse_kind(word: &[u8]) -> Result<String, Failure> {
     let kind = String::from_utf8_lossy(word).to_ascii_lowercase();
     if !TYPES.contains(&kind.as_str()) {
         return Err(Failure::quoting("ERR Unknown client type '", word, "'"));
+    }
+    if kind == "slave" {
+        return Ok("replica".to_owned());
     }
     Ok(kind)
 }
@@ -268,12 +279,14 @@ fn list(context: &mut Context, arguments: &[&[u8]]) {
         }
         _ => return context.reply.error(SYNTAX),
     }
-    let role = context.engine.view.role;
+    let now_ms = context.now_ms;
     let mut lines = Vec::new();
-    let others = context.engine.sessions.iter().map(|(_, session)| session);
-    for session in others.chain([&*context.session]) {
-        if filter.matches(session, role) {
-            lines.push((session.id, session.describe(context.now_ms)));
+    let engine = &context.engine;
+    let others = engine.sessions.iter();
+    let others = others.map(|(id, session)| (session, engine.is_blocked(id)));
+    for (session, blocked) in others.chain([(&*context.session, false)]) {
+        if filter.matches(session, now_ms) {
+            lines.push((session.id, session.describe(context.now_ms, blocked)));
         }
     }
     lines.sort_unstable_by_key(|(id, _)| *id);
@@ -296,9 +309,9 @@ fn kill(context: &mut Context, arguments: &[&[u8]]) {
         Ok(filter) => filter,
         Err(failure) => return context.answer(Err(failure)),
     };
-    let role = context.engine.view.role;
+    let now_ms = context.now_ms;
     let matching =
-        |(id, session): (SessionId, &Session)| filter.matches(session, role).then_some(id);
+        |(id, session): (SessionId, &Session)| filter.matches(session, now_ms).then_some(id);
     let victims: Vec<SessionId> = context
         .engine
         .sessions
@@ -306,7 +319,7 @@ fn kill(context: &mut Context, arguments: &[&[u8]]) {
         .filter_map(matching)
         .collect();
     let spare = filter.spare_myself && !old_style;
-    let suicide = !spare && filter.matches(context.session, role);
+    let suicide = !spare && filter.matches(context.session, now_ms);
     let count = victims.len() + usize::from(suicide);
     context.engine.kills.extend(victims);
     match (old_style, count) {
@@ -334,6 +347,12 @@ fn parse_kill(options: &[&[u8]], acl: &Acl) -> Result<Filter, Failure> {
                 let id = parse_i64(pair[1]).and_then(|id| u64::try_from(id).ok());
                 let id = id.filter(|&id| id > 0);
                 filter.ids = Some(vec![id.ok_or("ERR client-id should be greater than 0")?]);
+            }
+            b"maxage" => {
+                let age =
+                    parse_i64(pair[1]).ok_or("ERR maxage is not an integer or out of range")?;
+                let age = u64::try_from(age).ok().filter(|&age| age > 0);
+                filter.age_seconds = Some(age.ok_or("ERR maxage should be greater than 0")?);
             }
             b"type" => filter.kind = Some(parse_kind(pair[1])?),
             b"addr" => filter.address = Some(text),

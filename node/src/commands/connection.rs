@@ -125,6 +125,7 @@ fn reset(context: &mut Context, _arguments: &[&[u8]]) {
     context.discard_transaction();
     context.forget_subscriptions();
     context.forget_tracking();
+    context.forget_monitor();
     let required = context.engine.requires_password();
     let default = context.engine.acl.default_user();
     let system = !required && context.engine.system_password.is_none();
@@ -132,6 +133,7 @@ fn reset(context: &mut Context, _arguments: &[&[u8]]) {
     session.protocol = Protocol::Resp2;
     session.read_only = false;
     session.no_evict = false;
+    session.no_touch = false;
     session.name.clear();
     session.reply_mode = ReplyMode::On;
     session.authenticated = !required;

@@ -36,6 +36,22 @@ pub const COMMANDS: &[Command] = &[
     .tips(&["nondeterministic_output"])
     .flags(LOADING | STALE | FAST),
     command(
+        "monitor",
+        1,
+        Server,
+        "1.0.0",
+        "Shows every command that is run.",
+        |context, _| {
+            if context.engine.in_transaction {
+                let error = "ERR MONITOR isn't allowed for DENY BLOCKING client";
+                return context.reply.error(error);
+            }
+            context.monitor();
+            context.reply.ok();
+        },
+    )
+    .flags(ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE),
+    command(
         "shutdown",
         -1,
         Server,
@@ -96,7 +112,8 @@ pub const COMMANDS: &[Command] = &[
 const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";
 
 fn set_read_only(context: &mut Context, read_only: bool) {
-    if !context.engine.view.is_cluster() {
+    // A replica of a plain primary reads for clients that would follow a redirection.
+    if !context.engine.view.is_cluster() && !context.session.follows_redirects {
         return context.reply.error(NO_CLUSTER);
     }
     context.session.read_only = read_only;

@@ -13,6 +13,8 @@ pub(super) struct Running {
     pub(super) protocol: Protocol,
     pub(super) tracks: Option<Seen>,
     pub(super) listens: bool,
+    /// What it does counts as no use of keys.
+    pub(super) no_touch: bool,
     /// The client that it redirects to was found to be gone.
     pub(super) broken: bool,
     /// What it is sent beside the reply.
@@ -26,6 +28,7 @@ impl Running {
         self.protocol = session.protocol;
         self.tracks = Seen::of(session);
         self.listens = session.listens();
+        self.no_touch = session.no_touch;
     }
 
     pub(super) fn is(&self, id: SessionId) -> bool {
@@ -35,6 +38,7 @@ impl Running {
     /// Ends it; gives the messages.
     pub(super) fn end(&mut self) -> Vec<u8> {
         self.session = None;
+        self.no_touch = false;
         std::mem::take(&mut self.messages)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::pubsub::{Kind, Subscriptions};
-use super::tracking::Tracking;
+use super::tracking::{Mode, Tracking};
 use super::watch::WatchedKey;
 use crate::acl::{DEFAULT_USER, User};
 use crate::commands::{Command, flag};
@@ -58,6 +58,12 @@ pub struct Session {
     pub watching: Vec<WatchedKey>,
     pub read_only: bool,
     pub no_evict: bool,
+    /// What it does counts as no use of keys.
+    pub no_touch: bool,
+    /// It sees every command.
+    pub monitors: bool,
+    /// It goes where `-REDIRECT` tells it to.
+    pub follows_redirects: bool,
     pub reply_mode: ReplyMode,
     pub created_ms: u64,
     pub last_used_ms: u64,
@@ -105,6 +111,9 @@ impl Session {
             watching: Vec::new(),
             read_only: false,
             no_evict: false,
+            no_touch: false,
+            monitors: false,
+            follows_redirects: false,
             reply_mode: ReplyMode::On,
             created_ms: now_ms,
             last_used_ms: now_ms,
@@ -175,6 +184,36 @@ impl Session {
         }
     }
 
+    /// One letter for each of its states.
+    fn flags(&self, blocked: bool) -> String {
+        let tracking = self.tracking.as_deref();
+        let states = [
+            ('O', self.monitors),
+            ('P', self.listens()),
+            ('x', self.transaction.is_some()),
+            ('b', blocked),
+            ('t', tracking.is_some()),
+            ('R', tracking.is_some_and(|tracking| tracking.broken)),
+            (
+                'B',
+                tracking.is_some_and(|tracking| tracking.mode == Mode::Broadcast),
+            ),
+            ('r', self.read_only),
+            ('e', self.no_evict),
+            ('T', self.no_touch),
+        ];
+        let flags: String = states
+            .iter()
+            .filter(|(_, is)| *is)
+            .map(|(letter, _)| *letter)
+            .collect();
+        if flags.is_empty() {
+            "N".to_owned()
+        } else {
+            flags
+        }
+    }
+
     /// Memory that the session takes.
     pub fn used_bytes(&self) -> usize {
         let queued = self.transaction.as_ref().map_or(0, |queued| queued.bytes);
@@ -182,21 +221,18 @@ impl Session {
     }
 
     /// The line of `CLIENT LIST`.
-    pub fn describe(&self, now_ms: u64) -> String {
+    pub fn describe(&self, now_ms: u64, blocked: bool) -> String {
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
         let queued = self.transaction.as_ref();
         let multi = queued.map_or(-1, |transaction| transaction.commands.len() as i64);
-        let mut flags = String::new();
-        flags.push_str(if self.transaction.is_some() { "x" } else { "" });
-        flags.push_str(if self.read_only { "r" } else { "" });
-        flags.push_str(if self.listens() { "P" } else { "" });
-        flags.push_str(if self.no_evict { "e" } else { "" });
-        flags.push_str(if flags.is_empty() { "N" } else { "" });
+        let flags = self.flags(blocked);
+        let own = self.tracking.as_ref();
+        let redirect = own.map_or(-1, |own| own.redirect.unwrap_or(0) as i64);
         format!(
             "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={flags} db=0 \
              sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
              rbs=0 rbp=0 obl=0 oll={} \
-             omem={} tot-mem={} events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+             omem={} tot-mem={} events=r cmd={} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,
             self.local_address,

@@ -207,6 +207,13 @@ impl Party {
         one_line(&out)
     }
 
+    pub fn outcome(&mut self, session: usize, request: &str) -> Outcome {
+        let words: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
+        let session = self.sessions[session];
+        self.engine
+            .execute(session, &words, self.now_ms, &mut Vec::new())
+    }
+
     /// What has been left for a session.
     pub fn mail(&mut self, session: usize) -> String {
         let session = self.engine.sessions.get_mut(self.sessions[session]);

@@ -4,6 +4,7 @@
 use super::session::Session;
 use super::{Export, Import};
 use crate::commands::{Command, flag};
+use protocol::admin::SYSTEM_USER;
 use protocol::slots::{SLOT_COUNT, SlotSet};
 use protocol::status::{Follower, Link, Role};
 use protocol::topology::{ClusterMode, Shard, Topology};
@@ -35,6 +36,8 @@ pub enum Refusal {
     ClusterDown,
     #[error("MASTERDOWN This member may not serve now; connect again to find the primary.")]
     PrimaryDown,
+    #[error("REDIRECT {0}")]
+    Redirect(String),
     #[error("READONLY You can't write against a read only replica.")]
     ReadOnly,
     #[error(
@@ -73,6 +76,15 @@ pub struct ClusterView {
     owners: Box<[u16]>,
 }
 
+/// Requests of clients wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// Those that write nothing, too.
+    pub all: bool,
+    /// Unix time in milliseconds.
+    pub until_ms: u64,
+}
+
 #[derive(Debug, Default)]
 pub struct View {
     pub role: Role,
@@ -83,6 +95,8 @@ pub struct View {
     pub awaits_lease: bool,
     /// Writes wait: the member is handing over.
     pub paused: bool,
+    /// `CLIENT PAUSE`.
+    pub pause: Option<Pause>,
     /// Slots whose requests wait for the end of a migration.
     pub frozen: SlotSet,
     /// Slots whose writes wait until their migration keeps up.
@@ -130,10 +144,30 @@ impl View {
     /// Whether this member removes expired keys by itself and evicts.
     pub fn may_expire(&self) -> bool {
         match self.role {
-            Role::Standalone => true,
-            Role::Primary => self.lease_valid && !self.paused,
+            Role::Standalone => self.pause.is_none(),
+            Role::Primary => self.lease_valid && !self.paused && self.pause.is_none(),
             Role::Waiting | Role::Loading | Role::Fenced | Role::Replica => false,
         }
+    }
+
+    /// Whether `CLIENT PAUSE` makes this command of the session wait. The operator and other members
+    /// never wait for it.
+    pub(super) fn is_paused_for(&self, session: &Session, command: &Command) -> bool {
+        let Some(pause) = self.pause else {
+            return false;
+        };
+        if session.user.name == SYSTEM_USER.as_bytes() || command.has(flag::SYSTEM) {
+            return false;
+        }
+        let changes = flag::WRITE | flag::MAY_REPLICATE;
+        let queued = || {
+            let queued = session
+                .transaction
+                .iter()
+                .flat_map(|queued| &queued.commands);
+            queued.into_iter().any(|(command, _)| command.has(changes))
+        };
+        pause.all || command.has(changes) || (command.name == "exec" && queued())
     }
 
     /// Whether the slot belongs to this member's shard and is not about to move.
@@ -218,6 +252,12 @@ impl View {
         }
         let writes = command.has(flag::WRITE);
         let may_write = writes || command.has(flag::MAY_WRITE) && self.role == Role::Primary;
+        if session.follows_redirects
+            && let Some(address) = self.redirection()
+            && (writes || (command.has(flag::READ) && !session.read_only))
+        {
+            return Err(Refusal::Redirect(address.to_owned()));
+        }
         match self.slot_of_keys(command, arguments, slot_of)? {
             // A client may leave a channel anywhere.
             Some(_) if command.name == "sunsubscribe" => return Ok(()),
@@ -236,6 +276,15 @@ impl View {
             return Err(Refusal::Frozen);
         }
         Ok(())
+    }
+
+    /// Where the replica of a plain primary sends clients that say they follow.
+    fn redirection(&self) -> Option<&str> {
+        if self.role != Role::Replica || self.is_cluster() {
+            return None;
+        }
+        let primary = self.cluster.as_ref()?.my_shard()?.primary_member()?;
+        Some(&primary.address)
     }
 
     /// The slot of the keys; outside a cluster keys need not share one.

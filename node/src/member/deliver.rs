@@ -23,6 +23,9 @@ impl State {
         if !self.engine.has_mail() {
             return;
         }
+        if std::mem::take(&mut self.engine.thawed) {
+            self.announce();
+        }
         self.end_waits();
         self.engine.tell_prefixes();
         if !self.engine.pubsub.published.is_empty() {

@@ -97,6 +97,11 @@ impl State {
         if self.handover_until_ms != 0 && self.handover_until_ms <= monotonic_ms {
             self.end_handover();
         }
+        let pause = self.engine.view.pause;
+        if pause.is_some_and(|pause| pause.until_ms <= self.clock.now_ms()) {
+            self.engine.view.pause = None;
+            self.announce();
+        }
         let error = self.log.disk().and_then(crate::log::disk::Disk::error);
         if error != self.engine.view.disk_error {
             if let Some(error) = &error {

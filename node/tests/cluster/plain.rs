@@ -54,3 +54,20 @@ async fn clients_of_a_deposed_primary_are_disconnected() {
     cluster.serving().await;
     assert_eq!(text(&cluster.run("s0-1", "SET a 2").await), "OK");
 }
+
+#[tokio::test]
+async fn a_client_that_follows_redirections_is_sent_to_the_primary() {
+    let cluster = plain(2).await;
+    let mut client = cluster.client("s0-1").await;
+    let mut run = async |command: &str| {
+        let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
+        text(&client.request(&words).await.unwrap())
+    };
+    assert_eq!(run("CLIENT CAPA redirect").await, "OK");
+    let redirect = format!("REDIRECT {}", cluster.running["s0-0"].address);
+    assert_eq!(run("SET a 1").await, redirect);
+    assert_eq!(run("GET a").await, redirect);
+    assert_eq!(run("READONLY").await, "OK");
+    assert_eq!(run("GET a").await, "(nil)");
+    assert_eq!(run("PING").await, "PONG");
+}

@@ -197,3 +197,60 @@ async fn a_plain_primary_unblocks_its_clients_when_it_is_deposed() {
     assert_eq!(texts(&mut popper, 1).await, [told]);
     popper.receive().await.unwrap_err();
 }
+
+#[tokio::test]
+async fn a_pause_ends_by_itself_or_by_another_client() {
+    let cluster = eventual(1).await;
+    let address = &cluster.running["s0-0"].address;
+    let mut writer = Client::connect(address, ANSWER).await.unwrap();
+    let mut other = Client::connect(address, ANSWER).await.unwrap();
+    other
+        .call(&[b"CLIENT", b"PAUSE", b"50", b"ALL"])
+        .await
+        .unwrap();
+    writer.send(&requests(&["SET a 1", "GET a"])).await.unwrap();
+    assert_eq!(texts(&mut writer, 2).await, ["OK", "1"]);
+    other
+        .call(&[b"CLIENT", b"PAUSE", b"100000", b"WRITE"])
+        .await
+        .unwrap();
+    writer
+        .send(&requests(&["GET a", "SET a 2", "GET a"]))
+        .await
+        .unwrap();
+    assert_eq!(texts(&mut writer, 1).await, ["1"]);
+    other.call(&[b"CLIENT", b"UNPAUSE"]).await.unwrap();
+    assert_eq!(texts(&mut writer, 2).await, ["OK", "2"]);
+}
+
+#[tokio::test]
+async fn a_wait_is_unblocked_by_another_client() {
+    let cluster = eventual(1).await;
+    let mut client = cluster.client("s0-0").await;
+    let id = number(&client.call(&[b"CLIENT", b"ID"]).await.unwrap());
+    for (reason, expect) in [
+        ("TIMEOUT", "0"),
+        ("ERROR", "UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+    ] {
+        client.send(&requests(&["WAIT 3 0"])).await.unwrap();
+        until_blocked(&cluster, "s0-0", 1).await;
+        let unblock = format!("CLIENT UNBLOCK {id} {reason}");
+        assert_eq!(text(&cluster.run("s0-0", &unblock).await), "1");
+        assert_eq!(texts(&mut client, 1).await, [expect]);
+    }
+}
+
+#[tokio::test]
+async fn a_monitor_sees_what_others_do() {
+    let cluster = eventual(1).await;
+    let mut monitor = cluster.client("s0-0").await;
+    assert_eq!(text(&monitor.call(&[b"MONITOR"]).await.unwrap()), "OK");
+    cluster.run("s0-0", "SET a 1").await;
+    loop {
+        let line = texts(&mut monitor, 1).await.remove(0);
+        assert!(!line.contains("secret"), "{line}");
+        if line.ends_with("\"SET\" \"a\" \"1\"") {
+            break;
+        }
+    }
+}

@@ -124,6 +124,8 @@ pub const ROWS: &[(&str, &str)] = &[
     ("zrank", "WITHSCORE is new in Redis 7.2"),
     ("zrevrank", "WITHSCORE is new in Redis 7.2"),
     ("waitaof", "new in Redis 7.2"),
+    ("client|no-touch", "new in Redis 7.2"),
+    ("client|capa", "new in Valkey 8.0"),
     ("cluster|myshardid", "new in Redis 7.2"),
     ("hscan", "NOVALUES is new in Redis 7.4"),
     ("hexpire", "new in Redis 7.4"),

@@ -1,0 +1,140 @@
+//! What clients do to each other: pauses, ends of waiting, monitors, kills.
+
+use super::Outcome;
+use super::tests::Party;
+
+#[test]
+fn a_pause_makes_writes_or_everything_wait() {
+    let mut party = Party::of(2);
+    assert_eq!(party.run(0, "CLIENT PAUSE 100 WRITE"), "+OK");
+    assert_eq!(party.outcome(1, "SET a 1"), Outcome::Frozen);
+    assert_eq!(party.outcome(1, "PUBLISH a 1"), Outcome::Frozen);
+    assert_eq!(party.run(1, "GET a"), "$-1");
+    assert_eq!(party.run(1, "CLIENT UNPAUSE"), "+OK");
+    assert_eq!(party.run(1, "SET a 1"), "+OK");
+    party.run(0, "CLIENT PAUSE 100");
+    assert_eq!(party.outcome(1, "GET a"), Outcome::Frozen);
+    party.run(0, "CLIENT PAUSE 100 WRITE");
+    assert_eq!(party.outcome(0, "CLIENT UNPAUSE"), Outcome::Frozen);
+}
+
+#[test]
+fn nothing_expires_while_clients_are_paused() {
+    let mut party = Party::of(1);
+    party.run(0, "SET a 1 PX 5");
+    party.run(0, "CLIENT PAUSE 1000 WRITE");
+    party.now_ms += 10;
+    assert_eq!(party.run(0, "GET a"), "$-1");
+    assert_eq!(party.run(0, "DBSIZE"), ":1");
+    party.run(0, "CLIENT UNPAUSE");
+    assert_eq!(party.run(0, "GET a"), "$-1");
+    assert_eq!(party.run(0, "DBSIZE"), ":0");
+}
+
+#[test]
+fn the_writes_of_a_transaction_wait_for_the_end_of_a_pause() {
+    let mut party = Party::of(2);
+    for request in ["MULTI", "SET a 1"] {
+        party.run(0, request);
+    }
+    party.run(1, "CLIENT PAUSE 1000 WRITE");
+    assert_eq!(party.outcome(0, "EXEC"), Outcome::Frozen);
+    party.run(1, "CLIENT UNPAUSE");
+    assert_eq!(party.run(0, "EXEC"), "*1 +OK");
+}
+
+#[test]
+fn a_client_that_waits_is_unblocked() {
+    let mut party = Party::of(2);
+    assert_eq!(party.run(1, "CLIENT UNBLOCK 1"), ":0");
+    assert_eq!(
+        party.outcome(0, "BLPOP a 0"),
+        Outcome::Block { deadline_ms: None }
+    );
+    assert!(party.run(1, "CLIENT LIST ID 1").contains(" flags=b "));
+    assert_eq!(party.run(1, "CLIENT UNBLOCK 1"), ":1");
+    assert_eq!(party.mail(0), "*-1");
+    party.outcome(0, "BLPOP a 0");
+    assert_eq!(party.run(1, "CLIENT UNBLOCK 1 ERROR"), ":1");
+    assert_eq!(
+        party.mail(0),
+        "-UNBLOCKED client unblocked via CLIENT UNBLOCK"
+    );
+    assert_eq!(
+        party.run(1, "CLIENT UNBLOCK 1 NOW"),
+        "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
+    );
+    assert_eq!(
+        party.run(1, "CLIENT UNBLOCK x"),
+        "-ERR value is not an integer or out of range"
+    );
+}
+
+#[test]
+fn monitors_see_commands_but_no_secrets() {
+    let mut party = Party::of(2);
+    assert_eq!(party.run(0, "MONITOR"), "+OK");
+    party.run(1, "SET a \"x");
+    assert_eq!(
+        party.mail(0),
+        "+1000.000000 [0 127.0.0.1:1] \"SET\" \"a\" \"\\\"x\""
+    );
+    party.run(1, "CONFIG GET port");
+    assert_eq!(party.mail(0), "");
+    party.run(1, "AUTH someone secret");
+    assert_eq!(
+        party.mail(0),
+        "+1000.000000 [0 127.0.0.1:1] \"AUTH\" \"(redacted)\" \"(redacted)\""
+    );
+    for request in ["MULTI", "GET a", "EXEC"] {
+        party.run(1, request);
+    }
+    let seen = party.mail(0);
+    let order = ["MULTI", "GET", "EXEC"].map(|name| seen.find(&format!("\"{name}\"")));
+    assert!(order.is_sorted() && order[0].is_some(), "{seen}");
+    assert_eq!(party.run(0, "RESET"), "+RESET");
+    party.run(1, "GET a");
+    assert_eq!(party.mail(0), "");
+}
+
+#[test]
+fn clients_are_killed_by_what_they_are() {
+    let mut party = Party::of(3);
+    party.run(1, "SUBSCRIBE a");
+    assert_eq!(party.run(0, "CLIENT KILL TYPE pubsub"), ":1");
+    assert_eq!(party.engine.kills.len(), 1);
+    party.engine.kills.clear();
+    assert_eq!(party.run(0, "CLIENT KILL MAXAGE 2000"), ":0");
+    assert_eq!(party.run(0, "CLIENT KILL MAXAGE 100"), ":2");
+    assert_eq!(party.run(0, "CLIENT KILL MAXAGE 100 SKIPME no ID 3"), ":1");
+    assert_eq!(
+        party.run(0, "CLIENT KILL MAXAGE x ID 3"),
+        "-ERR maxage is not an integer or out of range"
+    );
+}
+
+#[test]
+fn reset_ends_everything() {
+    let mut party = Party::of(1);
+    for request in [
+        "CLIENT SETNAME me",
+        "CLIENT NO-TOUCH ON",
+        "CLIENT TRACKING ON BCAST",
+        "MONITOR",
+        "SSUBSCRIBE s",
+        "MULTI",
+    ] {
+        party.run(0, request);
+    }
+    assert_eq!(party.run(0, "RESET"), "+RESET");
+    let line = party.run(0, "CLIENT INFO");
+    for part in [
+        "name= ",
+        "flags=N ",
+        "sub=0 psub=0 ssub=0 multi=-1",
+        "redir=-1",
+        "resp=2",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
