@@ -12,7 +12,7 @@ pub const PAUSE: Command = command(
     "client|pause",
     -3,
     Connection,
-    "3.0.0",
+    "2.9.50",
     "Makes the requests of all clients wait, for a time.",
     answers!(pause),
 )
