@@ -148,6 +148,7 @@ pub struct Engine {
     pub hint: Hint,
     /// A transaction runs; its effects are made atomic when it ends.
     pub in_transaction: bool,
+    pub in_script: bool,
     pub scripts: Scripts,
     /// Asked from time to time whether a script is to go on.
     pub interrupt: Option<Decide>,
@@ -200,6 +201,7 @@ impl Engine {
             last_command: None,
             hint: Hint::default(),
             in_transaction: false,
+            in_script: false,
             scripts: Scripts::default(),
             interrupt: None,
             script_strayed: false,
@@ -407,6 +409,10 @@ impl Engine {
     ) -> Outcome {
         self.stats.count_call(command.index);
         self.current = Some(command);
+        if !self.monitors.is_empty() && command.has(flag::SKIP_MONITOR) {
+            // A script is shown before what it runs.
+            self.feed_monitors(session, command, arguments, now_ms);
+        }
         let start = reply.position();
         let mut context = Context::new(self, session, command, now_ms, reply);
         (command.run)(&mut context, arguments);
@@ -414,7 +420,7 @@ impl Engine {
         if failed {
             self.stats.count_failed(command.index);
         }
-        if !self.monitors.is_empty() {
+        if !self.monitors.is_empty() && !command.has(flag::SKIP_MONITOR) {
             self.feed_monitors(session, command, arguments, now_ms);
         }
         if session.tracking.is_some() {

@@ -180,6 +180,7 @@ impl Context<'_> {
     ) {
         let first_effect = self.engine.effects.len();
         let outer = std::mem::replace(&mut self.engine.in_transaction, true);
+        self.engine.in_script = true;
         self.engine.script_strayed = false;
         self.begin(&machine.shared, mode);
         let running = Running {
@@ -189,6 +190,7 @@ impl Context<'_> {
         };
         let result = RUNNING.set(running, || run(machine));
         self.engine.in_transaction = outer;
+        self.engine.in_script = false;
         self.make_atomic(first_effect);
         match result {
             Ok((true, value)) => {

@@ -41,7 +41,7 @@ pub const UNBLOCK: Command = command(
     "Ends the waiting of a client whose request waits.",
     answers!(unblock),
 )
-.syntax("client-id:integer [unblock-type=TIMEOUT|ERROR]")
+.syntax("client-id:integer [timeout_error=TIMEOUT|ERROR]")
 .flags(USUAL | ADMIN | DANGEROUS);
 
 pub const NO_TOUCH: Command = command(

@@ -9,6 +9,7 @@ fn a_pause_makes_writes_or_everything_wait() {
     assert_eq!(party.run(0, "CLIENT PAUSE 100 WRITE"), "+OK");
     assert_eq!(party.outcome(1, "SET a 1"), Outcome::Frozen);
     assert_eq!(party.outcome(1, "PUBLISH a 1"), Outcome::Frozen);
+    assert_eq!(party.outcome(1, "EVAL return 0"), Outcome::Frozen);
     assert_eq!(party.run(1, "GET a"), "$-1");
     assert_eq!(party.run(1, "CLIENT UNPAUSE"), "+OK");
     assert_eq!(party.run(1, "SET a 1"), "+OK");
@@ -92,6 +93,11 @@ fn monitors_see_commands_but_no_secrets() {
     let seen = party.mail(0);
     let order = ["MULTI", "GET", "EXEC"].map(|name| seen.find(&format!("\"{name}\"")));
     assert!(order.is_sorted() && order[0].is_some(), "{seen}");
+    party.run(1, "EVAL redis.call('GET','x') 0");
+    let seen = party.mail(0);
+    let lines: Vec<&str> = seen.split("+1000.000000 ").skip(1).collect();
+    assert!(lines[0].contains("\"EVAL\""), "{seen}");
+    assert_eq!(lines[1], "[0 lua] \"GET\" \"x\"");
     assert_eq!(party.run(0, "RESET"), "+RESET");
     party.run(1, "GET a");
     assert_eq!(party.mail(0), "");

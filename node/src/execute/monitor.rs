@@ -36,14 +36,15 @@ impl Engine {
         if command.has(flag::ADMIN) {
             return;
         }
+        let by_script = self.in_script && !command.has(flag::SKIP_MONITOR);
+        let from = if by_script { "lua" } else { &session.address };
         let mut line = Vec::new();
         // Writing to a vector cannot fail.
         let _ = write!(
             line,
-            "+{}.{:06} [0 {}]",
+            "+{}.{:06} [0 {from}]",
             now_ms / 1000,
             now_ms % 1000 * 1000,
-            session.address
         );
         for (at, argument) in arguments.iter().enumerate() {
             line.push(b' ');

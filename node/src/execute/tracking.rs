@@ -187,7 +187,8 @@ impl Engine {
         arguments: &[&[u8]],
     ) {
         let remembers = session.tracking.as_ref().is_some_and(|t| t.remembers());
-        if !remembers || !command.has(flag::READ) {
+        // What a script reads it reads by commands of its own.
+        if !remembers || !command.has(flag::READ) || command.has(flag::SKIP_MONITOR) {
             return;
         }
         for key in command.keys(arguments) {

@@ -159,7 +159,7 @@ impl View {
         if session.user.name == SYSTEM_USER.as_bytes() || command.has(flag::SYSTEM) {
             return false;
         }
-        let changes = flag::WRITE | flag::MAY_REPLICATE;
+        let changes = flag::WRITE | flag::MAY_REPLICATE | flag::MAY_WRITE;
         let queued = || {
             let queued = session
                 .transaction
