@@ -232,7 +232,8 @@ impl Session {
             "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={flags} db=0 \
              sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
              rbs=0 rbp=0 obl=0 oll={} \
-             omem={} tot-mem={} events=r cmd={} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
+             omem={} tot-mem={} events=r cmd={} user={} redir={redirect} resp={} \
+             lib-name={} lib-ver={}",
             self.id,
             self.address,
             self.local_address,

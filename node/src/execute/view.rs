@@ -150,8 +150,8 @@ impl View {
         }
     }
 
-    /// Whether `CLIENT PAUSE` makes this command of the session wait. The operator and other members
-    /// never wait for it.
+    /// Whether `CLIENT PAUSE` makes this command of the session wait. The operator and other
+    /// members never wait for it.
     pub(super) fn is_paused_for(&self, session: &Session, command: &Command) -> bool {
         let Some(pause) = self.pause else {
             return false;

@@ -184,6 +184,16 @@ fn events_of_keys_are_told() {
          ...
          ...
          ...
+         2:CONFIG SET notify-keyspace-events ",
+    );
+}
+
+#[test]
+fn misses_and_ends_of_keys_are_told() {
+    check(
+        "2:SET c 1
+         2:CONFIG SET notify-keyspace-events KEAnm
+         PSUBSCRIBE __key*__:*
          2:DECR c
          ...
          ...
