@@ -49,6 +49,7 @@ mod tests;
 pub mod tracking;
 #[cfg(test)]
 mod tracking_tests;
+mod unknown;
 mod users;
 pub mod view;
 pub mod waits;
@@ -77,6 +78,7 @@ use session::{Session, SessionId, Sessions};
 use stats::Stats;
 use std::collections::{BTreeMap, BTreeSet};
 use tracking::Tracked;
+use unknown::unknown_command;
 use view::{Refusal, View};
 use waits::{Wait, Waits};
 use watch::Watched;
@@ -577,46 +579,3 @@ const RUN_BY_LISTENERS: [&str; 9] = [
     "quit",
     "reset",
 ];
-
-/// Longest part of an unknown command that its error quotes.
-const QUOTED_BYTES_MAX: usize = 128;
-
-fn unknown_command(commands: CommandTable, name: &[u8], rest: &[&[u8]]) -> Vec<u8> {
-    // Like C, a quotation ends at a NUL.
-    let quoted = |bytes: &[u8], max: usize| -> Vec<u8> {
-        let text = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
-        text[..text.len().min(max)].to_vec()
-    };
-    let name_shown = quoted(name, QUOTED_BYTES_MAX);
-    if commands.has_subcommands(name) {
-        let sub = rest
-            .first()
-            .map(|sub| quoted(sub, QUOTED_BYTES_MAX))
-            .unwrap_or_default();
-        let upper = name_shown.to_ascii_uppercase();
-        return [
-            &b"ERR unknown subcommand '"[..],
-            &sub,
-            b"'. Try ",
-            &upper,
-            b" HELP.",
-        ]
-        .concat();
-    }
-    let mut list = Vec::new();
-    for argument in rest {
-        if list.len() >= QUOTED_BYTES_MAX {
-            break;
-        }
-        let argument = quoted(argument, QUOTED_BYTES_MAX - list.len());
-        list.extend([b"'", &argument[..], b"' "].concat());
-    }
-    let begin = b"ERR unknown command '";
-    [
-        &begin[..],
-        &name_shown,
-        b"', with args beginning with: ",
-        &list,
-    ]
-    .concat()
-}

@@ -10,7 +10,7 @@ fn subscribers_are_told_and_hear() {
          SUBSCRIBE a
          PSUBSCRIBE a* b*
          ...
-         PSUBSCRIBE [a
+         PSUBSCRIBE [x
          2:PUBLISH a hello
          ...
          ...
@@ -31,7 +31,7 @@ fn subscribers_are_told_and_hear() {
          UNSUBSCRIBE x
          UNSUBSCRIBE
          UNSUBSCRIBE
-         PUNSUBSCRIBE [a
+         PUNSUBSCRIBE [x
          PUNSUBSCRIBE a* b*
          ...
          PUNSUBSCRIBE
