@@ -297,11 +297,8 @@ pub fn add(
     }
     let (limits, seed) = (limits(context), seed(context));
     let steps = context.change_or_create(&key, |set: &mut SortedSet| {
-        if set.is_empty() {
-            set.set_seed(seed);
-            let longest = pairs.iter().map(|[_, member]| member.len()).max();
-            set.expect(pairs.len(), longest.unwrap_or(0), limits);
-        }
+        set.set_seed(seed);
+        set.expect(pairs.len(), 0, limits);
         let add = |([_, member], score): (&[&[u8]; 2], &f64)| {
             add_one(set, options, *score, member, limits)
         };

@@ -78,6 +78,26 @@ fn degrees(radians: f64) -> f64 {
     radians / (std::f64::consts::PI / 180.0)
 }
 
+/// A score as a signed integer, as x86 converts it: what does not fit is the least one.
+pub fn signed(score: f64) -> i64 {
+    if (-TWO_TO_63..TWO_TO_63).contains(&score) {
+        score as i64
+    } else {
+        i64::MIN
+    }
+}
+
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+
+/// A score as bits, as x86 converts it. Only scores that are no places differ between machines.
+fn bits_of(score: f64) -> u64 {
+    if score < TWO_TO_63 {
+        signed(score) as u64
+    } else {
+        signed(score - TWO_TO_63) as u64 ^ 1 << 63
+    }
+}
+
 impl Place {
     /// Whether it can be told as a number.
     pub fn is_valid(self) -> bool {
@@ -109,7 +129,7 @@ impl Place {
     /// The middle of the smallest cell, of which the score is the number.
     pub fn of_score(score: f64) -> Self {
         let cell = Cell {
-            bits: score as u64,
+            bits: bits_of(score),
             steps: STEPS,
         };
         let bounds = cell.bounds();

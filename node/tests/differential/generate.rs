@@ -287,6 +287,10 @@ impl Generator {
         if words.get(1).is_some_and(|key| key == b"lex") {
             return;
         }
+        // Their option is new in Redis 7.2.
+        if [&b"ZRANK"[..], b"ZREVRANK"].contains(&words[0].as_slice()) {
+            return;
+        }
         // Another count might pop some members of many.
         // Redis 7.0 takes a name from a HELLO that it then refuses; 7.2 does not.
         if words[0] == b"HELLO" || blocks(words) || words[0] == b"SPOP" {

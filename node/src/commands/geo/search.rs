@@ -10,7 +10,7 @@ use crate::commands::sorted_sets::{empty, limits};
 use crate::commands::{Command, answers, command};
 use crate::execute::Context;
 use crate::execute::context::{Failure, SYNTAX, integer};
-use crate::values::geohash::{Place, Shape};
+use crate::values::geohash::{Place, Shape, signed};
 use crate::values::sorted::SortedSet;
 
 const FROM_BY: &str = "key (from=FROMMEMBER member|FROMLONLAT (longitude:double latitude:double)) \
@@ -143,6 +143,13 @@ impl Form {
 
 const NO_SUCH_MEMBER: &str = "ERR could not decode requested zset member";
 
+/// How a center is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Member,
+    Place,
+}
+
 /// What a shape is, before its center is known.
 enum Extent {
     Radius(f64),
@@ -156,8 +163,8 @@ enum Extent {
     reason = "each is a word of the command"
 )]
 struct Query<'a> {
-    /// The request says where the center is.
-    has_center: bool,
+    /// How the request says where the center is; the last word of a kind holds.
+    origin: Option<Origin>,
     /// Not known when it is a member of a key that is not there.
     center: Option<Place>,
     extent: Option<Extent>,
@@ -204,7 +211,7 @@ fn place_of(set: Option<&SortedSet>, member: &[u8]) -> Result<Option<Place>, Fai
 impl<'a> Query<'a> {
     fn parse(arguments: &[&'a [u8]], form: Form, set: Option<&SortedSet>) -> Result<Self, Failure> {
         let mut query = Query {
-            has_center: false,
+            origin: None,
             center: None,
             extent: None,
             unit_m: 1.0,
@@ -246,21 +253,21 @@ impl<'a> Query<'a> {
                 return Ok(3);
             }
             Form::Radius | Form::RadiusRead => {
-                self.set_center(Some(place(arguments[2], arguments[3])?));
+                self.set_center(Origin::Place, Some(place(arguments[2], arguments[3])?));
                 self.set_radius(&arguments[4..])?;
                 return Ok(6);
             }
             Form::Member | Form::MemberRead => {}
         }
-        self.set_center(place_of(set, arguments[2])?);
+        self.set_center(Origin::Member, place_of(set, arguments[2])?);
         if set.is_some() {
             self.set_radius(&arguments[3..])?;
         }
         Ok(5)
     }
 
-    fn set_center(&mut self, center: Option<Place>) {
-        (self.has_center, self.center) = (true, center);
+    fn set_center(&mut self, origin: Origin, center: Option<Place>) {
+        (self.origin, self.center) = (Some(origin), center);
     }
 
     fn set_radius(&mut self, words: &[&[u8]]) -> Result<(), Failure> {
@@ -320,12 +327,14 @@ impl<'a> Query<'a> {
         set: Option<&SortedSet>,
     ) -> Result<usize, Failure> {
         match (word, values, &self.extent) {
-            (b"FROMMEMBER", [member, ..], _) if !self.has_center => {
-                self.set_center(place_of(set, member)?);
+            (b"FROMMEMBER", [member, ..], _) if self.origin != Some(Origin::Place) => {
+                self.set_center(Origin::Member, place_of(set, member)?);
                 Ok(1)
             }
-            (b"FROMLONLAT", [longitude, latitude, ..], _) if !self.has_center => {
-                self.set_center(Some(place(longitude, latitude)?));
+            (b"FROMLONLAT", [longitude, latitude, ..], _)
+                if self.origin != Some(Origin::Member) =>
+            {
+                self.set_center(Origin::Place, Some(place(longitude, latitude)?));
                 Ok(2)
             }
             (b"BYRADIUS", [_, _, ..], None | Some(Extent::Radius(_))) => {
@@ -367,7 +376,7 @@ impl<'a> Query<'a> {
             return Err(format!("ERR {what} {text}").into());
         }
         let is_polygon = matches!(self.extent, Some(Extent::Polygon(_)));
-        if form.is_search() && self.has_center == is_polygon {
+        if form.is_search() && self.origin.is_some() == is_polygon {
             let text = "ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for ";
             return Err(Failure::quoting(text, name, ""));
         }
@@ -468,7 +477,7 @@ fn reply_found(context: &mut Context, query: &Query, found: &[Found]) {
             write_distance(reply, item.distance_m / query.unit_m);
         }
         if query.with_hash {
-            reply.integer(item.score as i64);
+            reply.integer(signed(item.score));
         }
         if query.with_place {
             write_place(reply, Place::of_score(item.score));

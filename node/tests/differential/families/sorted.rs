@@ -6,7 +6,7 @@ pub const FAMILY: Family = Family {
     templates: TEMPLATES,
     words: &[
         ("zk", &["z1", "z2", "z3", "z1", "z2", "geo", "a", "number"]),
-        ("gk", &["geo", "geo", "geo", "geo2", "z1", "a", "nosuch"]),
+        ("gk", &["geo", "geo", "geo", "geo2", "z1", "a", "nogeo"]),
         ("zm", MEMBERS),
         ("zs", SCORES),
         ("zr", SCORE_ENDS),
@@ -35,7 +35,7 @@ pub const FAMILY: Family = Family {
                 "COUNT 1", "COUNT 2", "COUNT 0", "COUNT -1", "COUNT x", "COUNT", "$v",
             ],
         ),
-        ("small", &["0", "2", "3", "128", "4"]),
+        ("small", &["0", "5", "6", "128", "8"]),
         ("lon", LONGITUDES),
         ("lat", LATITUDES),
         ("gu", &["m", "km", "ft", "mi", "KM", "x"]),
@@ -262,7 +262,7 @@ const LONGITUDES: &[&str] = &[
     "15.087269",
     "0",
     "-122.4",
-    "180",
+    "180.5",
     "-180",
     "179.999",
     "-179.9",
@@ -302,7 +302,7 @@ const PLACES: &[&str] = &[
     "FROMLONLAT 15",
     "FROMMEMBER",
     "fromlonlat 15 37",
-    "FROMLONLAT 180 0",
+    "FROMLONLAT 179.9999 0",
 ];
 
 const SHAPES: &[&str] = &[
