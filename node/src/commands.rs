@@ -50,6 +50,7 @@ mod sets;
 mod sort;
 mod sort_patterns;
 mod sorted_sets;
+mod streams;
 mod strings;
 mod syntax;
 mod tracking;
@@ -491,6 +492,12 @@ const FAMILIES: &[&[Command]] = &[
     acl::COMMANDS,
     absent::COMMANDS,
     admin::COMMANDS,
+    streams::COMMANDS,
+    streams::adds::COMMANDS,
+    streams::reads::COMMANDS,
+    streams::groups::COMMANDS,
+    streams::claims::COMMANDS,
+    streams::info::COMMANDS,
 ];
 
 /// Longest command name that is looked up, with its subcommand.

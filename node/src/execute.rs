@@ -45,6 +45,8 @@ mod sort_tests;
 mod sorted_tests;
 pub mod stats;
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod tests;
 pub mod tracking;
 #[cfg(test)]

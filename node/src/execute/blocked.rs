@@ -158,21 +158,23 @@ impl Engine {
             };
             let waiters: Vec<SessionId> = waiters.values().copied().collect();
             for session in waiters {
-                self.retry(session, now_ms);
+                self.retry(session, &key, now_ms);
             }
         }
     }
 
-    /// Whether a key holds what the request waits for. Another type is no error for a client that
-    /// waits; a stream's reader is told when its stream has gone.
-    fn may_be_served(&self, waiting: &Waiting) -> bool {
-        let mut values = waiting.keys.iter().filter_map(|key| {
-            let entry = self.keyspace.find(&self.keyspace.hashed(key));
-            entry.map(EntryRef::value)
-        });
+    /// Whether a key that has changed holds what the request waits for. Another type is no error
+    /// for a client that waits, but for a reader that is in a group: it is told when its stream has
+    /// gone.
+    fn may_be_served(&self, waiting: &Waiting, key: &[u8]) -> bool {
+        let entry = self.keyspace.find(&self.keyspace.hashed(key));
+        let value = entry.map(EntryRef::value);
         match waiting.command.group {
-            Group::List => values.any(|value| matches!(value, ValueRef::List(_))),
-            Group::SortedSet => values.any(|value| matches!(value, ValueRef::Sorted(_))),
+            Group::List => matches!(value, Some(ValueRef::List(_))),
+            Group::SortedSet => matches!(value, Some(ValueRef::Sorted(_))),
+            Group::Stream if waiting.command.name == "xread" => {
+                matches!(value, Some(ValueRef::Stream(_)))
+            }
             _ => true,
         }
     }
@@ -183,7 +185,7 @@ impl Engine {
         self.serve_blocked(now_ms);
     }
 
-    fn retry(&mut self, id: SessionId, now_ms: u64) {
+    fn retry(&mut self, id: SessionId, key: &[u8], now_ms: u64) {
         let Some(waiting) = self.blocked.remove(id) else {
             return;
         };
@@ -195,7 +197,7 @@ impl Engine {
         let mut out = Vec::new();
         let reply = ReplyWriter::new(&mut out, session.protocol);
         let outcome = match self.check(&session, waiting.command, &arguments, now_ms) {
-            Ok(()) if !self.may_be_served(&waiting) => Outcome::Frozen,
+            Ok(()) if !self.may_be_served(&waiting, key) => Outcome::Frozen,
             Ok(()) => self.run(waiting.command, &mut session, &arguments, now_ms, reply),
             Err(Refusal::Frozen) => Outcome::Frozen,
             // The client is to look for the new primary.

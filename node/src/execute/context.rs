@@ -33,6 +33,11 @@ impl Failure {
         ))
     }
 
+    /// The error with more text after it.
+    pub fn and(self, after: Self) -> Self {
+        Self(Cow::Owned([self.0, after.0].concat()))
+    }
+
     pub fn text(&self) -> &[u8] {
         &self.0
     }

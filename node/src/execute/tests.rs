@@ -4,6 +4,8 @@
 use super::config::Config;
 use super::session::{Session, SessionId};
 use super::{Engine, Outcome};
+use crate::keyspace::walk::WalkFormat;
+use protocol::slots::SlotSet;
 use protocol::status::Role;
 
 /// An engine with one session and a hand-set clock.
@@ -141,6 +143,11 @@ impl Bench {
 
     /// Runs a script: requests and, after `>`, what is answered. Then replays the effects.
     pub fn check(mut self, script: &str) {
+        self.run_script(script);
+        self.check_replay();
+    }
+
+    fn run_script(&mut self, script: &str) {
         let mut request = "";
         for line in script
             .lines()
@@ -155,7 +162,6 @@ impl Bench {
                 Some(expect) => assert_eq!(self.run(request), expect, "{request}"),
             }
         }
-        self.check_replay();
     }
 
     /// The effects make the same dataset elsewhere.
@@ -168,6 +174,25 @@ impl Bench {
             "replayed effects"
         );
         replica.effects.clear();
+    }
+
+    /// Like [`check`](Self::check), and what is written of the dataset is the same dataset too.
+    pub fn check_rewritten(mut self, script: &str) {
+        self.run_script(script);
+        let keyspace = &mut self.engine.keyspace;
+        let id = keyspace.start_walk(SlotSet::all(), WalkFormat::Effects);
+        let mut written = Vec::new();
+        while let Some(walk) = keyspace.walk_mut(id).filter(|walk| !walk.is_complete()) {
+            written.extend(walk.take_output());
+            keyspace.step_walk(id, 50);
+        }
+        written.extend(keyspace.walk_mut(id).unwrap().take_output());
+        keyspace.end_walk(id);
+        let mut copy = Engine::new(1, Config::default());
+        copy.replay(&written).unwrap();
+        let digest = self.engine.keyspace.digest();
+        assert_eq!(copy.keyspace.digest(), digest, "written effects");
+        self.check_replay();
     }
 }
 
