@@ -76,7 +76,7 @@ pub const COMMANDS: &[Command] = &[
         answers!(xsetid),
     )
     .key_flags("RW update")
-    .syntax("key last-id [ENTRIESADDED entries-added:integer] [MAXDELETEDID max-deleted-id]")
+    .syntax("key last-id [ENTRIESADDED entries_added:integer] [MAXDELETEDID max_deleted_entry_id]")
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
 ];

@@ -2,7 +2,7 @@
 //!
 //! `word` is an argument, `word:type` one of a type that its name does not tell, `WORD` a keyword,
 //! `WORD word` an argument after a keyword, `[…]` optional, `(a b)` a group, `(name=a|b)` one of
-//! several; `...` at the end of any of them: repeated.
+//! several, `name"~"` a sign as a keyword; `...` at the end of any of them: repeated.
 
 use protocol::resp::ReplyWriter;
 
@@ -58,6 +58,12 @@ const TYPES: &[(&str, &[&str])] = &[
 
 /// A word of the syntax: its name and its type.
 fn word(text: &str) -> Argument<'_> {
+    if let Some((name, sign)) = text.strip_suffix('"').and_then(|text| text.split_once('"')) {
+        return Argument {
+            token: Some(sign),
+            ..plain(name.to_owned(), Shape::Keyword)
+        };
+    }
     let (name, kind) = text.split_once(':').unwrap_or_else(|| {
         let found = TYPES.iter().find(|(_, names)| names.contains(&text));
         (text, found.map_or("string", |(kind, _)| kind))
@@ -127,9 +133,8 @@ fn parse_one(text: &str) -> Argument<'_> {
 
 /// What stands in brackets: `name=a|b`, `name=a b`, `a b` or a single argument.
 fn parse_group(text: &str) -> Argument<'_> {
-    let named = split(text, '=');
-    let (name, body) = match named.as_slice() {
-        [name, body] => (*name, *body),
+    let (name, body) = match split(text, '=')[..] {
+        [name, _, ..] if !name.contains('"') => (name, &text[name.len() + 1..]),
         _ => ("", text),
     };
     let choices = split(body, '|');
@@ -254,5 +259,19 @@ mod tests {
         );
         assert_eq!(arguments[0].shape, Shape::Word("key"));
         assert!(matches!(&arguments[2].shape, Shape::OneOf(choices) if choices.len() == 2));
+    }
+
+    #[test]
+    fn a_sign_may_be_a_keyword() {
+        let arguments = parse("[operator=equal\"=\"|approximately\"~\"]");
+        let Shape::OneOf(choices) = &arguments[0].shape else {
+            panic!("{arguments:?}");
+        };
+        let shown: Vec<_> = choices.iter().map(|a| (a.name.as_str(), a.token)).collect();
+        let expect = [("equal", Some("=")), ("approximately", Some("~"))];
+        assert_eq!(
+            (arguments[0].name.as_str(), shown),
+            ("operator", expect.to_vec())
+        );
     }
 }

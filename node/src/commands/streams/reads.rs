@@ -25,7 +25,7 @@ pub const COMMANDS: &[Command] = &[
         answers!(xread),
     )
     .key_specs(&[after_streams(1)])
-    .syntax("[COUNT count] [BLOCK milliseconds] STREAMS (key... id...)")
+    .syntax("[COUNT count] [BLOCK milliseconds] STREAMS (streams=key... id...)")
     .flags(READ | BLOCKING),
     command(
         "xreadgroup",
@@ -38,7 +38,7 @@ pub const COMMANDS: &[Command] = &[
     .key_specs(&[after_streams(4)])
     .syntax(
         "GROUP (group consumer) [COUNT count] [BLOCK milliseconds] [NOACK] \
-         STREAMS (key... id...)",
+         STREAMS (streams=key... id...)",
     )
     .flags(WRITE | BLOCKING),
 ];
