@@ -71,8 +71,8 @@ impl Bench {
         text(std::mem::take(&mut session.outbox))
     }
 
-    /// Like [`check`](Self::check) with several clients: `2: request` is the second one's, `2< text`
-    /// what it has been sent meanwhile, `2 is late` that its time is up.
+    /// Like [`check`](Self::check) with several clients: `2: request` is the second one's,
+    /// `2< text` what it has been sent meanwhile, `2 is late` that its time is up.
     pub fn check_clients(mut self, script: &str) {
         let (mut client, mut request) = (self.session, "");
         for line in script

@@ -40,7 +40,9 @@ pub fn measure_of(words: &[Vec<u8>]) -> Measure {
         (b"hrandfield" | b"srandmember", _) if words.len() > 2 => Measure::Count,
         // Its sentences are each server's own.
         (_, b"help") if words.len() == 2 => Measure::Kind,
-        (b"client", b"id")
+        // Payloads are compared by what the other server restores of them.
+        (b"dump", _)
+        | (b"client", b"id")
         | (b"memory", b"usage" | b"stats" | b"doctor" | b"malloc-stats")
         | (b"object", b"freq" | b"idletime" | b"refcount")
         | (

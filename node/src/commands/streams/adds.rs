@@ -23,7 +23,8 @@ pub const COMMANDS: &[Command] = &[
     .tips(&["nondeterministic_output"])
     .key_flags("RW update")
     .syntax(
-        "key [NOMKSTREAM] [trim=(strategy=MAXLEN|MINID) [operator=equal\"=\"|approximately\"~\"] threshold [LIMIT count]] \
+        "key [NOMKSTREAM] [trim=(strategy=MAXLEN|MINID) [operator=equal\"=\"|approximately\"~\"] \
+         threshold [LIMIT count]] \
          (id_or_auto=auto_id\"*\"|id) (field value)...",
     )
     .flags(WRITE | DENY_OOM | FAST)
@@ -38,7 +39,10 @@ pub const COMMANDS: &[Command] = &[
     )
     .tips(&["nondeterministic_output"])
     .key_flags("RW delete")
-    .syntax("key (trim=(strategy=MAXLEN|MINID) [operator=equal\"=\"|approximately\"~\"] threshold [LIMIT count])")
+    .syntax(
+        "key (trim=(strategy=MAXLEN|MINID) [operator=equal\"=\"|approximately\"~\"] \
+         threshold [LIMIT count])",
+    )
     .flags(WRITE)
     .one_key(),
 ];

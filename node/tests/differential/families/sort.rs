@@ -27,7 +27,7 @@ pub const FAMILY: Family = Family {
         "SORT $sk ALPHA LIMIT $s $s $order",
         "SORT $sk BY w_* $order",
         "SORT $sk BY w_* LIMIT $s $s",
-        "SORT $sk BY w_* ALPHA",
+        "SORT l BY w_* ALPHA",
         "SORT $sk BY h_*->f $order GET # GET w_*",
         "SORT $sk BY $by GET $get GET $get",
         "SORT $sk GET $get GET $get GET $get",
