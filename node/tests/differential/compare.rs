@@ -40,13 +40,12 @@ pub fn measure_of(words: &[Vec<u8>]) -> Measure {
         (b"hrandfield" | b"srandmember", _) if words.len() > 2 => Measure::Count,
         // Its sentences are each server's own.
         (_, b"help") if words.len() == 2 => Measure::Kind,
-        // Payloads are compared by what the other server restores of them.
-        (b"dump", _)
-        | (b"client", b"id")
+        // Payloads of DUMP are compared by what the other server restores of them.
+        (b"client", b"id")
         | (b"memory", b"usage" | b"stats" | b"doctor" | b"malloc-stats")
         | (b"object", b"freq" | b"idletime" | b"refcount")
         | (
-            b"scan" | b"hscan" | b"sscan" | b"zscan" | b"hrandfield" | b"srandmember"
+            b"dump" | b"scan" | b"hscan" | b"sscan" | b"zscan" | b"hrandfield" | b"srandmember"
             | b"zrandmember" | b"info" | b"time" | b"randomkey" | b"hello" | b"role" | b"lolwut"
             | b"command",
             _,
