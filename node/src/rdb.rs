@@ -8,7 +8,6 @@ mod cursor;
 mod dump;
 mod hash;
 mod list;
-#[allow(dead_code)]
 mod listpack;
 mod lzf;
 mod packed;

@@ -10,6 +10,7 @@ use crate::values::hash::{Hash, HashLimits};
 use crate::values::list::List;
 use crate::values::set::{Set, SetLimits};
 use crate::values::sorted::{self, SortedSet};
+use crate::values::stream::{self, Group, Pending, Stream, StreamId};
 use protocol::slots::SlotSet;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
@@ -144,6 +145,40 @@ fn list(count: usize) -> Value {
     list.wrap()
 }
 
+/// A stream of so many entries with gaps, and groups with pending entries.
+fn stream(count: u64) -> Value {
+    let mut stream = Stream::default();
+    let limits = stream::Limits::new(4096, 100);
+    for number in 0..count {
+        let value = text("value", number as usize);
+        let mut pairs = vec![&b"field"[..], &value, b"number", b"12345"];
+        if number % 5 == 0 {
+            pairs.truncate(2);
+        }
+        stream
+            .entries
+            .push(StreamId::new(1 + number / 7, number), &pairs, limits);
+    }
+    stream.entries.delete(StreamId::new(1, 1));
+    for name in [&b"first"[..], b"second"] {
+        let mut group = Group::new(StreamId::new(1, 2), (name == b"first").then_some(3));
+        let (alice, _) = group.consumer_or_new(b"alice", 500);
+        let (bob, _) = group.consumer_or_new(b"bob", 600);
+        group.consumer_or_new(b"idle", 700);
+        for number in 0..count {
+            let pending = Pending {
+                delivered_ms: 1000 + number,
+                deliveries: 1 + number % 3,
+                consumer: if number % 2 == 0 { alice } else { bob },
+            };
+            group.deliver(StreamId::new(1 + number / 7, number), pending);
+        }
+        stream.add_group(name, group);
+    }
+    stream.add_group(b"third", Group::new(StreamId::MIN, None));
+    stream.wrap()
+}
+
 /// Small and large collections of every type.
 fn collections() -> Vec<Value> {
     let mut values = Vec::new();
@@ -154,6 +189,7 @@ fn collections() -> Vec<Value> {
             set(count, "member"),
             sorted(count),
             list(count),
+            stream(count as u64),
         ]);
     }
     values

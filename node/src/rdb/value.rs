@@ -24,14 +24,12 @@ pub mod kind {
     pub const SORTED_ZIPLIST: u8 = 12;
     pub const HASH_ZIPLIST: u8 = 13;
     pub const LIST_QUICKLIST: u8 = 14;
-    #[allow(dead_code)]
     pub const STREAM: u8 = 15;
     pub const HASH_LISTPACK: u8 = 16;
     pub const SORTED_LISTPACK: u8 = 17;
     pub const LIST_QUICKLIST_2: u8 = 18;
     pub const STREAM_2: u8 = 19;
     pub const SET_LISTPACK: u8 = 20;
-    #[allow(dead_code)]
     pub const STREAM_3: u8 = 21;
     /// In Valkey 9 another form than in the release candidates of Redis 7.4.
     pub const HASH_EXPIRING_22: u8 = 22;

@@ -25,6 +25,12 @@ const REQUESTS: &[(&str, usize)] = &[
     ("HSET hash:large field-# value-#", 3000),
     ("ZADD zset:small # a# -inf least", 3),
     ("ZADD zset:large #.5 member-#", 3000),
+    ("XADD stream #-1 field value-# other #", 1000),
+    ("XDEL stream 5-1", 1),
+    ("XGROUP CREATE stream group 0", 1),
+    ("XREADGROUP GROUP group alice COUNT 300 STREAMS stream >", 1),
+    ("XREADGROUP GROUP group bob COUNT 3 STREAMS stream >", 1),
+    ("XADD stream:empty MAXLEN 0 # a b", 1),
 ];
 
 fn filled() -> Engine {
