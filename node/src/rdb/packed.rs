@@ -236,7 +236,8 @@ mod tests {
     fn a_listpack_holds_texts_and_integers() {
         check(
             Form::Listpack,
-            b"\x19\0\0\0\x05\0\x01\x01\x82ab\x03\xdf\xff\x02\xf1\x00\x80\x03\xf2\x00\x00\x80\x04\xff",
+            b"\x19\0\0\0\x05\0\x01\x01\x82ab\x03\xdf\xff\x02\
+              \xf1\x00\x80\x03\xf2\x00\x00\x80\x04\xff",
             &["1", "ab", "-1", "-32768", "-8388608"],
         );
     }

@@ -1,10 +1,10 @@
 //! `HyperLogLog`: an estimate of how many different elements were added, in a string.
 //!
 //! The string is Redis' own, byte for byte: a header of 16 bytes (`HYLL`, the encoding, three
-//! unused bytes, the cached estimate), then 16384 registers of 6 bits, dense or sparse. Sparse are
-//! runs: `00llllll` of up to 64 zeros, `01llllll llllllll` of up to 16384 zeros, `1vvvvvll` of up to
-//! 4 registers with a value up to 32. A register keeps the longest run of zeros that any hash had
-//! which its first 14 bits lead here.
+//! unused bytes, the cached estimate), then 16384 registers of 6 bits, dense or sparse. Sparse ones
+//! are runs: `00llllll` of up to 64 zeros, `01llllll llllllll` of up to 16384 zeros, `1vvvvvll` of
+//! up to 4 registers with a value up to 32. A register keeps the longest run of zeros of any hash
+//! whose first 14 bits lead to it.
 //!
 //! Sources: Flajolet et al. 2007, Ertl 2017 (the estimator), the Redis documentation of the format.
 
