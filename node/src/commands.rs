@@ -15,6 +15,7 @@ mod client;
 mod client_control;
 mod cluster;
 mod command;
+mod conditional_strings;
 mod config;
 mod connection;
 mod dump;
@@ -450,6 +451,7 @@ const FAMILIES: &[&[Command]] = &[
     client::COMMANDS,
     strings::COMMANDS,
     set::COMMANDS,
+    conditional_strings::COMMANDS,
     numbers::COMMANDS,
     lcs::COMMANDS,
     bitmaps::COMMANDS,

@@ -21,7 +21,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .key_flags("RW access update variable_flags")
     .syntax(
-        "key value [condition=NX|XX] [GET] [expiration=EX seconds|PX milliseconds|\
+        "key value [condition=NX|XX|IFEQ comparison-value] [GET] [expiration=EX seconds|PX milliseconds|\
          EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]",
     )
     .flags(WRITE | DENY_OOM)
@@ -111,7 +111,7 @@ enum Unit {
 
 /// An expiry as the client wrote it.
 #[derive(Clone, Copy)]
-struct Expiry<'a> {
+pub struct Expiry<'a> {
     unit: Unit,
     absolute: bool,
     text: &'a [u8],
@@ -119,7 +119,7 @@ struct Expiry<'a> {
 
 impl Expiry<'_> {
     /// Unix time in milliseconds; Redis refuses what is not positive or does not fit.
-    fn resolve(&self, context: &Context) -> Result<u64, Failure> {
+    pub fn resolve(&self, context: &Context) -> Result<u64, Failure> {
         let invalid = || context.invalid_expiry();
         let value = integer(self.text)?;
         if value <= 0 {
@@ -139,13 +139,15 @@ impl Expiry<'_> {
 }
 
 #[derive(Default)]
-struct Options<'a> {
-    only_new: bool,
-    only_existing: bool,
-    keep_ttl: bool,
+pub struct Options<'a> {
+    pub only_new: bool,
+    pub only_existing: bool,
+    /// Only in the place of this value; of Valkey.
+    pub equal_to: Option<&'a [u8]>,
+    pub keep_ttl: bool,
     persist: bool,
-    get: bool,
-    expiry: Option<Expiry<'a>>,
+    pub get: bool,
+    pub expiry: Option<Expiry<'a>>,
 }
 
 /// Options about expiry, of which there can be one kind; the last of its kind holds.
@@ -157,16 +159,20 @@ const EXPIRY_OPTIONS: [(&[u8], Unit, bool); 4] = [
 ];
 
 impl<'a> Options<'a> {
-    fn parse(words: &[&'a [u8]], of_set: bool) -> Result<Self, Failure> {
+    pub fn parse(words: &[&'a [u8]], of_set: bool) -> Result<Self, Failure> {
         let mut options = Self::default();
         let mut at = 0;
         while let Some(word) = words.get(at) {
             at += 1;
             let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
-            if of_set && is(b"NX") && !options.only_existing {
+            let unconditional = options.equal_to.is_none();
+            if of_set && is(b"NX") && !options.only_existing && unconditional {
                 options.only_new = true;
-            } else if of_set && is(b"XX") && !options.only_new {
+            } else if of_set && is(b"XX") && !options.only_new && unconditional {
                 options.only_existing = true;
+            } else if of_set && is(b"IFEQ") && !options.only_new && !options.only_existing {
+                options.equal_to = Some(words.get(at).ok_or(SYNTAX)?);
+                at += 1;
             } else if of_set && is(b"GET") {
                 options.get = true;
             } else if of_set && is(b"KEEPTTL") && options.expiry.is_none() {
@@ -210,12 +216,19 @@ fn set(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     } else {
         None
     };
+    let differs = match options.equal_to {
+        None => false,
+        Some(wanted) => {
+            let equal = context.read_string(&key, |value, _| value == wanted)?;
+            equal != Some(true)
+        }
+    };
     let present = context.peek(&key);
     let exists = present.is_some();
     if options.keep_ttl {
         expires_at_ms = present.and_then(super::super::keyspace::entry::EntryRef::expires_at_ms);
     }
-    let refused = (options.only_new && exists) || (options.only_existing && !exists);
+    let refused = differs || (options.only_new && exists) || (options.only_existing && !exists);
     if !refused {
         context.put_string(&key, arguments[2], expires_at_ms);
         context.engine.notify(class::STRING, "set", key.bytes);

@@ -187,3 +187,79 @@ fn options_are_set_all_or_none_and_named_as_asked() {
          > -ERR The server is running without a config file",
     );
 }
+
+#[test]
+fn a_string_is_replaced_or_deleted_if_it_is_equal() {
+    Bench::new().check(
+        "SET a 1 IFEQ 1
+         > $-1
+         SET a 1
+         > +OK
+         SET a 2 IFEQ 1
+         > +OK
+         SET a 3 IFEQ 1
+         > $-1
+         SET a 3 IFEQ 1 GET
+         > $1 2
+         SET a 3 IFEQ 2 GET EX 100
+         > $1 2
+         TTL a
+         > :100
+         SET a 4 NX GET
+         > $1 3
+         SET b 4 NX GET
+         > $-1
+         SET a x IFEQ 3 NX
+         > -ERR syntax error
+         SET a x XX IFEQ 3
+         > -ERR syntax error
+         SET a x IFEQ
+         > -ERR syntax error
+         GETEX a IFEQ 3
+         > -ERR syntax error
+         RPUSH l x
+         > :1
+         SET l x IFEQ x
+         > -WRONGTYPE Operation against a key holding the wrong kind of value
+         DELIFEQ l x
+         > -WRONGTYPE Operation against a key holding the wrong kind of value
+         DELIFEQ a 4
+         > :0
+         DELIFEQ a 3
+         > :1
+         DELIFEQ a 3
+         > :0",
+    );
+}
+
+#[test]
+fn many_keys_are_set_with_one_expiry() {
+    Bench::new().check(
+        "MSETEX 2 a 1 b 2 EX 100
+         > :1
+         TTL b
+         > :100
+         MSETEX 2 c 1 b 2 NX
+         > :0
+         MSETEX 2 c 1 b 2 XX
+         > :0
+         MSETEX 2 a 3 b 4 XX KEEPTTL
+         > :1
+         MGET a b c
+         > *3 $1 3 $1 4 $-1
+         TTL a
+         > :100
+         MSETEX 1 a 5
+         > :1
+         TTL a
+         > :-1
+         MSETEX 0 a 5
+         > -ERR invalid numkeys value
+         MSETEX 2 a 5 b
+         > -ERR wrong number of key-value pairs
+         MSETEX 1 a 5 GET
+         > -ERR syntax error
+         MSETEX 1 a 5 PX 0
+         > -ERR invalid expire time in 'msetex' command",
+    );
+}

@@ -94,6 +94,8 @@ const DIFFERENCES: &[Difference] = &[
         ":0",
         "reading and claiming create the consumer even if it gets nothing since Redis 7.2",
     ),
+    difference("delifeq", "", "of Valkey 9.0"),
+    difference("msetex", "", "of Redis 8.4 and Valkey 9.1"),
     difference("lolwut", "", "shows this server's own version"),
 ];
 
