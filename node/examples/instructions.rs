@@ -18,19 +18,36 @@ const VALUE: &[u8] = &[b'v'; 64];
 
 const SCRIPT: &[u8] = b"return redis.call('get', KEYS[1])";
 
-/// The cases: a name, what is executed once before, and what is measured; `#` is a name.
-const CASES: &[(&str, &[&[u8]], &[&[u8]])] = &[
+/// Words, of which `#` stands for a name.
+type Request = &'static [&'static [u8]];
+
+/// A name, what is executed for every name before, and what is measured.
+type Case = (&'static str, Request, Request);
+
+const CASES: &[Case] = &[
     ("set", &[], &[b"SET", b"#", VALUE]),
     ("get", &[b"SET", b"#", VALUE], &[b"GET", b"#"]),
     ("incr", &[], &[b"INCR", b"#"]),
     ("hset", &[], &[b"HSET", b"hash", b"#", b"value"]),
-    ("hget", &[b"HSET", b"hash", b"#", b"value"], &[b"HGET", b"hash", b"#"]),
+    (
+        "hget",
+        &[b"HSET", b"hash", b"#", b"value"],
+        &[b"HGET", b"hash", b"#"],
+    ),
     ("sadd", &[], &[b"SADD", b"set", b"#"]),
     ("zadd", &[], &[b"ZADD", b"sorted", b"7", b"#"]),
     ("rpush", &[], &[b"RPUSH", b"list", b"#"]),
-    ("lrange", &[b"RPUSH", b"list", b"#"], &[b"LRANGE", b"list", b"0", b"99"]),
+    (
+        "lrange",
+        &[b"RPUSH", b"list", b"#"],
+        &[b"LRANGE", b"list", b"0", b"99"],
+    ),
     ("xadd", &[], &[b"XADD", b"stream", b"*", b"field", b"#"]),
-    ("eval", &[b"SET", b"#", VALUE], &[b"EVAL", SCRIPT, b"1", b"#"]),
+    (
+        "eval",
+        &[b"SET", b"#", VALUE],
+        &[b"EVAL", SCRIPT, b"1", b"#"],
+    ),
 ];
 
 struct Runner {
@@ -66,8 +83,12 @@ impl Runner {
         }
         self.out.clear();
         let arguments = &arguments[..request.len()];
-        self.engine
-            .execute(self.session, arguments, NOW_MS + number as u64, &mut self.out);
+        self.engine.execute(
+            self.session,
+            arguments,
+            NOW_MS + number as u64,
+            &mut self.out,
+        );
         if self.out.first() == Some(&b'-') {
             bail!("{}", String::from_utf8_lossy(&self.out));
         }

@@ -1,5 +1,6 @@
 //! The servers that are measured side by side, in turns: `kv-node`, the distribution's
-//! `redis-server`, the one that `PEER_BIN` names (such as Valkey's), and a server that does nothing.
+//! `redis-server`, the one that `PEER_BIN` names (such as Valkey's), and a server that does
+//! nothing.
 
 use crate::platform::Binaries;
 use crate::scenario::{PlainServer, Tool, tool};

@@ -80,8 +80,8 @@ const NOT_FLOAT: &str = "ERR timeout is not a float or out of range";
 
 const OUT_OF_RANGE: &str = "ERR timeout is out of range";
 
-/// When the time of a blocking command is up, in Unix milliseconds; `None` for a timeout of 0, which
-/// is never.
+/// When the time of a blocking command is up, in Unix milliseconds; `None` for a timeout of 0,
+/// which is never.
 pub fn deadline(context: &Context, seconds: &[u8]) -> Result<Option<u64>, Failure> {
     /// 2^63, of which `f64` has no neighbour that would still fit.
     const TOO_LONG_MS: f64 = 9_223_372_036_854_775_808.0;

@@ -26,7 +26,7 @@ pub const COMMANDS: &[Command] = &[
         "Calls a function.",
         answers!(fcall),
     )
-    .syntax("function numkeys [key...] [arg...]")
+    .syntax("function numkeys:integer [key...] [arg...]")
     .flags(CALL | MAY_WRITE)
     .key_specs(READ_WRITE),
     command(
@@ -37,7 +37,7 @@ pub const COMMANDS: &[Command] = &[
         "Calls a function that only reads.",
         answers!(fcall),
     )
-    .syntax("function numkeys key... arg...")
+    .syntax("function numkeys:integer key... arg...")
     .flags(CALL | READ)
     .key_specs(READ_ONLY),
     command(

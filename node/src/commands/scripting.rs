@@ -25,7 +25,7 @@ pub const COMMANDS: &[Command] = &[
         "Runs a script.",
         answers!(eval),
     )
-    .syntax("script numkeys [key...] [arg...]")
+    .syntax("script numkeys:integer [key...] [arg...]")
     .flags(EVAL_FLAGS | MAY_WRITE)
     .key_specs(READ_WRITE),
     command(
@@ -36,7 +36,7 @@ pub const COMMANDS: &[Command] = &[
         "Runs a known script by its SHA-1.",
         answers!(eval_sha),
     )
-    .syntax("sha1 numkeys [key...] [arg...]")
+    .syntax("sha1 numkeys:integer [key...] [arg...]")
     .flags(EVAL_FLAGS | MAY_WRITE)
     .key_specs(READ_WRITE),
     command(
@@ -47,7 +47,7 @@ pub const COMMANDS: &[Command] = &[
         "Runs a script that only reads.",
         answers!(eval),
     )
-    .syntax("script numkeys key... arg...")
+    .syntax("script numkeys:integer key... arg...")
     .flags(EVAL_FLAGS | READ)
     .key_specs(READ_ONLY),
     command(
@@ -58,7 +58,7 @@ pub const COMMANDS: &[Command] = &[
         "Runs a known script that only reads by its SHA-1.",
         answers!(eval_sha),
     )
-    .syntax("sha1 numkeys key... arg...")
+    .syntax("sha1 numkeys:integer key... arg...")
     .flags(EVAL_FLAGS | READ)
     .key_specs(READ_ONLY),
     command(

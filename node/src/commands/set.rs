@@ -21,8 +21,8 @@ pub const COMMANDS: &[Command] = &[
     )
     .key_flags("RW access update variable_flags")
     .syntax(
-        "key value [condition=NX|XX|IFEQ comparison-value] [GET] [expiration=EX seconds|PX milliseconds|\
-         EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]",
+        "key value [condition=NX|XX|IFEQ comparison-value] [GET] [expiration=EX seconds|\
+         PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]",
     )
     .flags(WRITE | DENY_OOM)
     .one_key(),

@@ -1,9 +1,9 @@
 //! A hash table of entries, sized for few keys and little memory: linear probing with Robin Hood
 //! displacement over words that hold 16 bits of the hash beside the pointer.
 //!
-//! Nothing but a lookup's last step touches an entry: probing, growing and removing compare the bits
-//! in the words. Capacities are the sizes that allocators have classes for, so that a table of 61
-//! keys, as many as a slot has with a million, is five sixths full.
+//! Nothing but a lookup's last step touches an entry: probing, growing and removing compare the
+//! bits in the words. Capacities are the sizes that allocators have classes for, so that a table of
+//! 61 keys, as many as a slot has with a million, is five sixths full.
 //!
 //! Source: Celis, Robin Hood Hashing (1986); removal by shifting back.
 

@@ -224,7 +224,8 @@ impl Attempt<'_> {
         // Whoever froze the slots before can no longer have them owned.
         self.thaw().await?;
         self.begin();
-        // Functions are a shard's own: the slots' new one has to know those that their clients call.
+        // Functions are a shard's own: the slots' new one has to know those that their clients
+        // call.
         let libraries = self
             .member
             .with(|state| state.engine.libraries_for_migration());

@@ -1,7 +1,8 @@
 //! Long scripts: from time to time the engine asks whether a script is to go on.
 //!
-//! The engine has no clock: whoever drives it installs [`Engine::interrupt`](crate::execute::Engine)
-//! and decides there, by time and by what clients want. Without one every script runs to its end.
+//! The engine has no clock: whoever drives it installs
+//! [`Engine::interrupt`](crate::execute::Engine) and decides there, by time and by what clients
+//! want. Without one every script runs to its end.
 
 use super::{RUNNING, Shared, failure};
 use mlua::{HookTriggers, Lua, VmState};

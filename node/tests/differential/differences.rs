@@ -140,6 +140,8 @@ pub const ROWS: &[(&str, &str)] = &[
     ("client|capa", "new in Valkey 8.0"),
     ("cluster|myshardid", "new in Redis 7.2"),
     ("hscan", "NOVALUES is new in Redis 7.4"),
+    ("delifeq", "of Valkey 9.0"),
+    ("msetex", "of Redis 8.4 and Valkey 9.1"),
     ("hexpire", "new in Redis 7.4"),
     ("hpexpire", "new in Redis 7.4"),
     ("hexpireat", "new in Redis 7.4"),
@@ -163,8 +165,8 @@ pub fn excuse(words: &[Vec<u8>], node: &[u8]) -> bool {
     })
 }
 
-/// Small lists and sets are listpacks since Redis 7.2; before, every list was a quicklist, and a set
-/// of more than integers a hashtable.
+/// Small lists and sets are listpacks since Redis 7.2; before, every list was a quicklist, and a
+/// set of more than integers a hashtable.
 pub fn is_new_encoding(redis: &[u8], node: &[u8]) -> bool {
     let old = [&b"$9\r\nquicklist\r\n"[..], b"$9\r\nhashtable\r\n"];
     old.contains(&redis) && node == b"$8\r\nlistpack\r\n"

@@ -16,8 +16,8 @@
 //! | | the key |
 //! | | the bytes of a short string, if the kind says so |
 //!
-//! Why it is sound: a block is reached through exactly one [`Entry`] or [`Tagged`], which own it and
-//! lend it by Rust's rules; header and lengths are written together, by `build` and the setters
+//! Why it is sound: a block is reached through exactly one [`Entry`] or [`Tagged`], which own it
+//! and lend it by Rust's rules; header and lengths are written together, by `build` and the setters
 //! below, and every access is computed from them by `Shape`; a `Value` is aligned, because
 //! everything before it is a multiple of 8 bytes, and is moved out only together with the end of
 //! its block. Addresses have 48 bits on the platforms Rust serves without asking for more, which

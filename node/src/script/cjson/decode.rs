@@ -223,7 +223,7 @@ impl Decoder<'_> {
         })
     }
 
-    /// The character of `\uXXXX` at `start`, which may be two halves.
+    /// The character of `\uHHHH` at `start`, which may be two halves.
     fn code_point(&mut self, start: usize) -> Option<char> {
         let first = self.hex4(start + 2)?;
         self.at = start + 6;

@@ -191,7 +191,8 @@ impl Parts {
         self.remove(index + 1, 1);
     }
 
-    /// Takes out `count` elements from number `index` on; gives the chunks of which nothing is left.
+    /// Takes out `count` elements from number `index` on; gives the chunks of which nothing is
+    /// left.
     pub fn remove(&mut self, index: usize, count: usize) -> Self {
         let mut left = count.min(self.count.saturating_sub(index));
         let mut removed = Self::default();

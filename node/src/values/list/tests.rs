@@ -22,7 +22,12 @@ enum Step {
 
 /// Lengths of elements: mostly small, some as large as a chunk and larger.
 fn length() -> impl Strategy<Value = usize> {
-    prop_oneof![20 => 0usize..30, 3 => 100usize..200, 2 => 2_000usize..5_000, 1 => 8_000usize..20_000]
+    prop_oneof![
+        20 => 0usize..30,
+        3 => 100usize..200,
+        2 => 2_000usize..5_000,
+        1 => 8_000usize..20_000,
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {

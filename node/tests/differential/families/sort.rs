@@ -1,7 +1,7 @@
 //! SORT over lists and sets, with weights in strings and hashes.
 //!
-//! Two elements of the same weight have no order in Redis when it sorts text by a pattern and only a
-//! part is asked for; such requests are left out. So are sets in no order.
+//! Two elements of the same weight have no order in Redis when it sorts text by a pattern and only
+//! a part is asked for; such requests are left out. So are sets in no order.
 
 use super::Family;
 
