@@ -37,7 +37,7 @@ pub const COMMANDS: &[Command] = &[
         "Calls a function that only reads.",
         answers!(fcall),
     )
-    .syntax("function numkeys:integer key... arg...")
+    .syntax("function numkeys:integer [key...] [arg...]")
     .flags(CALL | READ)
     .key_specs(READ_ONLY),
     command(

@@ -47,7 +47,7 @@ pub const COMMANDS: &[Command] = &[
         "Runs a script that only reads.",
         answers!(eval),
     )
-    .syntax("script numkeys:integer key... arg...")
+    .syntax("script numkeys:integer [key...] [arg...]")
     .flags(EVAL_FLAGS | READ)
     .key_specs(READ_ONLY),
     command(
@@ -58,7 +58,7 @@ pub const COMMANDS: &[Command] = &[
         "Runs a known script that only reads by its SHA-1.",
         answers!(eval_sha),
     )
-    .syntax("sha1 numkeys:integer key... arg...")
+    .syntax("sha1 numkeys:integer [key...] [arg...]")
     .flags(EVAL_FLAGS | READ)
     .key_specs(READ_ONLY),
     command(

@@ -105,9 +105,18 @@ pub const CLIENT_FIELDS: [&str; 2] = ["lib-name", "lib-ver"];
 /// Rows of `COMMAND` that differ from Redis 7.0, and why.
 pub const ROWS: &[(&str, &str)] = &[
     ("script|show", "of Valkey 8"),
+    (
+        "script|flush",
+        "its argument is named flush-type since Redis 7.2",
+    ),
     ("wait", "may block, and says so since Redis 7.2"),
     ("lolwut", "reads no key"),
+    ("acl|setuser", "has tips since Redis 7.2"),
+    ("acl|save", "has tips since Redis 7.2"),
+    ("acl|deluser", "has tips since Redis 7.2"),
+    ("acl|cat", "its argument is named category since Redis 7.2"),
     ("command|getkeys", "arity -3 since Redis 7.2"),
+    ("command|getkeysandflags", "arity -3 since Redis 7.2"),
     ("client|setinfo", "new in Redis 7.2"),
     (
         "blpop",
