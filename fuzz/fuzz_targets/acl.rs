@@ -28,5 +28,8 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     assert_eq!(User::restore(b"alice", &user.describe()), Some(user));
-    assert_eq!(rules::unescape(&rules::escape(bytes)).as_deref(), Some(bytes));
+    assert_eq!(
+        rules::unescape(&rules::escape(bytes)).as_deref(),
+        Some(bytes)
+    );
 });
