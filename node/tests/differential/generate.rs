@@ -182,6 +182,13 @@ impl Generator {
                 connection: request.connection,
                 words: vec![b"EXISTS".to_vec(), request.words[1].clone()],
             });
+            // SORT of Redis 7.0 takes a range error (`errno`) of an earlier command for its own;
+            // reading a cursor clears it.
+            let clears = request.words[0].to_ascii_lowercase().starts_with(b"sort");
+            requests.extend(clears.then(|| Request {
+                connection: request.connection,
+                words: vec![b"SCAN".to_vec(), b"0".to_vec()],
+            }));
             requests.push(request);
             requests.extend(looked_at);
         }
