@@ -184,8 +184,10 @@ fn sort(context: &mut Context, arguments: &[&[u8]], may_store: bool) -> Result<(
         list: mut elements,
         are_of_set,
     } = elements(context, &key, &request)?;
-    // A set has no order of its own: what is stored must not depend on how it lies in memory.
-    if request.unsorted && are_of_set && request.destination.is_some() {
+    // A set has no order of its own: what is stored, and what a script gets, must not depend on how
+    // it lies in memory.
+    let matters = request.destination.is_some() || context.engine.in_script;
+    if request.unsorted && are_of_set && matters {
         (request.unsorted, request.alphabetic, request.by) = (false, true, None);
     }
     let range = if request.unsorted && !are_of_set {

@@ -125,3 +125,18 @@ fn many_elements_are_stored_in_one_step() {
          > :1000",
     );
 }
+
+#[test]
+fn a_script_gets_a_set_in_an_order() {
+    let mut bench = Bench::new();
+    bench.run("SADD s a b c d e f g h i l m n o p q r t u v z aa aaa azz");
+    assert_eq!(
+        bench.run_raw(&[
+            b"EVAL",
+            b"return table.concat(redis.call('sort',KEYS[1],'by','_'),' ')",
+            b"1",
+            b"s"
+        ]),
+        b"$50\r\na aa aaa azz b c d e f g h i l m n o p q r t u v z\r\n"
+    );
+}
