@@ -108,7 +108,10 @@ impl User {
 
     fn add_selector(&mut self, rules: &[u8], all_channels: bool) -> Result<(), RuleError> {
         // Written down, it would end the selector: the user would not be read again as it was.
-        if rules.split(|&byte| byte == b' ').any(|rule| rule.ends_with(b")")) {
+        if rules
+            .split(|&byte| byte == b' ')
+            .any(|rule| rule.ends_with(b")"))
+        {
             return Err(RuleError::Syntax);
         }
         let mut selector = Selector::new(all_channels);
