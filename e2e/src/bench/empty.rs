@@ -14,8 +14,15 @@ pub struct Arguments {
     port: u16,
 }
 
-/// Serves until the process is ended.
-pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Serves on one thread until the process is ended.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, accept(arguments))
+}
+
+async fn accept(arguments: &Arguments) -> anyhow::Result<()> {
     let address: SocketAddr = format!("{}:{}", arguments.bind, arguments.port).parse()?;
     let listener = TcpListener::bind(address).await?;
     loop {

@@ -48,7 +48,7 @@ enum Work {
     Idle(Duration),
     /// Sends the request with number `n` for every entry.
     Fill(fn(&mut Vec<u8>, usize)),
-    /// Sends one request, then waits until what it left to do in the background is done.
+    /// Sends one request, then goes on watching for [`BACKGROUND`].
     Once(&'static [&'static str]),
 }
 
@@ -114,7 +114,7 @@ const STEPS: &[Step] = &[
     },
 ];
 
-/// How long the background has for what one request left.
+/// How long clients are watched while the server works in the background on what one request left.
 const BACKGROUND: Duration = Duration::from_secs(10);
 
 /// Measures and prints.

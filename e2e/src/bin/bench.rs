@@ -28,26 +28,15 @@ enum Benchmark {
 }
 
 fn main() -> anyhow::Result<()> {
-    let benchmark = Options::parse().benchmark;
-    if let Benchmark::EmptyServer(arguments) = &benchmark {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()?;
-        return tokio::task::LocalSet::new().block_on(&runtime, empty::run(arguments));
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(measure(benchmark))
-}
-
-async fn measure(benchmark: Benchmark) -> anyhow::Result<()> {
-    match benchmark {
-        Benchmark::Memory(arguments) => memory::run(&arguments).await,
-        Benchmark::Pauses(arguments) => pauses::run(&arguments).await,
-        Benchmark::EmptyServer(arguments) => empty::run(&arguments).await,
-        Benchmark::Throughput(arguments) => throughput::run(&arguments).await,
-        Benchmark::Failover(arguments) => failover::run(&arguments).await,
-        Benchmark::Reshard(arguments) => reshard::run(&arguments).await,
+    match Options::parse().benchmark {
+        Benchmark::Memory(arguments) => runtime.block_on(memory::run(&arguments)),
+        Benchmark::Pauses(arguments) => runtime.block_on(pauses::run(&arguments)),
+        Benchmark::Throughput(arguments) => runtime.block_on(throughput::run(&arguments)),
+        Benchmark::Failover(arguments) => runtime.block_on(failover::run(&arguments)),
+        Benchmark::Reshard(arguments) => runtime.block_on(reshard::run(&arguments)),
+        Benchmark::EmptyServer(arguments) => empty::run(&arguments),
     }
 }
