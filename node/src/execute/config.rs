@@ -182,6 +182,20 @@ const fn settable(
     }
 }
 
+/// The option under its name of now, or its old one.
+const fn list_size(name: &'static str) -> ConfigOption {
+    settable(
+        name,
+        |config, _| config.encodings.list_size.to_string(),
+        |config, text| {
+            let size = parse_i64(text.as_bytes());
+            config.encodings.list_size =
+                size.ok_or("argument couldn't be parsed into an integer")?;
+            Ok(())
+        },
+    )
+}
+
 /// An option of [`Encodings`].
 macro_rules! encoding {
     ($name:literal, $field:ident, $read:ident) => {
@@ -243,26 +257,8 @@ const OPTIONS: &[ConfigOption] = &[
     encoding!("hash-max-ziplist-value", hash_bytes_max, memory),
     encoding!("hll-sparse-max-bytes", hyperloglog_sparse_bytes_max, memory),
     encoding!("list-compress-depth", list_compress_depth, number),
-    settable(
-        "list-max-listpack-size",
-        |config, _| config.encodings.list_size.to_string(),
-        |config, text| {
-            let size = parse_i64(text.as_bytes());
-            config.encodings.list_size =
-                size.ok_or("argument couldn't be parsed into an integer")?;
-            Ok(())
-        },
-    ),
-    settable(
-        "list-max-ziplist-size",
-        |config, _| config.encodings.list_size.to_string(),
-        |config, text| {
-            let size = parse_i64(text.as_bytes());
-            config.encodings.list_size =
-                size.ok_or("argument couldn't be parsed into an integer")?;
-            Ok(())
-        },
-    ),
+    list_size("list-max-listpack-size"),
+    list_size("list-max-ziplist-size"),
     settable(
         "maxclients",
         |c, _| c.maxclients.to_string(),
