@@ -156,6 +156,8 @@ pub struct Engine {
     pub scripts: Scripts,
     /// Asked from time to time whether a script is to go on.
     pub interrupt: Option<Decide>,
+    /// How many scripts and functions have begun to run.
+    pub scripts_begun: u64,
     /// The script executed last has used data beside the keys that it was told of.
     pub script_strayed: bool,
     /// Clients that wait for keys.
@@ -208,6 +210,7 @@ impl Engine {
             in_script: false,
             scripts: Scripts::default(),
             interrupt: None,
+            scripts_begun: 0,
             script_strayed: false,
             blocked: Blocked::default(),
             unblocked: Vec::new(),

@@ -18,6 +18,7 @@ mod mailbox;
 pub mod peers;
 mod report;
 mod roles;
+mod script_limit;
 
 pub use batch::{Batch, Next};
 pub use deliver::Connected;
@@ -163,6 +164,7 @@ impl Member {
         let seed = uuid::Uuid::new_v4().as_u64_pair();
         let mut engine = Engine::new(seed.0 ^ seed.1, config);
         engine.view.facts.member_id.clone_from(&meta.id);
+        engine.interrupt = Some(script_limit::decide(move || clock.monotonic_ms()));
         let backlog_bytes = engine.config.backlog_bytes;
         let signals = Rc::new(Signals::default());
         let state = State {

@@ -217,6 +217,8 @@ impl Context<'_> {
             .read_only
             .set(mode.read_only || flags & flag::NO_WRITES != 0);
         shared.written.set(false);
+        self.engine.scripts_begun += 1;
+        shared.number.set(self.engine.scripts_begun);
         shared.is_function.set(mode.is_function);
         shared.slot.set(None);
         let one_slot = flags & (flag::COMPATIBLE | flag::ALLOW_CROSS_SLOT_KEYS) == 0;

@@ -117,6 +117,7 @@ const SCRIPT: &[Command] = &[
         "Ends the script that runs.",
         kill,
     )
+    .partial("nothing is heard while a script runs; one that has not written ends after 5 s")
     .flags(NO_SCRIPT | ALLOW_BUSY)
     .tips(&["request_policy:all_shards", "response_policy:one_succeeded"]),
     command(

@@ -1,7 +1,7 @@
 //! The machine: a Lua state with what scripts see, its limits, and how a script is run in it.
 
 use super::failure::raised;
-use super::{Arguments, api, bit, cjson, cmsgpack, failure, interrupt, number, pack};
+use super::{Arguments, Interrupt, api, bit, cjson, cmsgpack, failure, interrupt, number, pack};
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value, Variadic};
 use protocol::resp::Protocol;
@@ -68,8 +68,10 @@ pub struct Shared {
     pub written: Cell<bool>,
     /// What runs is a function of a library.
     pub is_function: Cell<bool>,
-    /// Somebody wants the script to end.
-    pub killed: Cell<bool>,
+    /// Which script of the engine runs.
+    pub number: Cell<u64>,
+    /// Whether the script is to end.
+    pub verdict: Cell<Interrupt>,
     /// Memory was full when the script began, and it is not allowed to ignore that.
     pub full: Cell<bool>,
     /// All keys must be of one slot in a cluster.
@@ -106,7 +108,8 @@ impl Machine {
             read_only: Cell::new(false),
             written: Cell::new(false),
             is_function: Cell::new(false),
-            killed: Cell::new(false),
+            number: Cell::new(0),
+            verdict: Cell::default(),
             full: Cell::new(false),
             one_slot: Cell::new(false),
             slot: Cell::new(None),
@@ -207,7 +210,7 @@ impl Machine {
 
     /// What is done after every run.
     pub fn end(&self) {
-        if self.shared.killed.replace(false)
+        if self.shared.verdict.take() != Interrupt::Continue
             && let Err(error) = interrupt::install(&self.lua, &self.shared)
         {
             tracing::error!(%error, "scripts cannot be interrupted any more");

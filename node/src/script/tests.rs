@@ -302,6 +302,21 @@ fn big_numbers_are_of_their_own_type_in_resp3() {
 }
 
 #[test]
+fn a_script_that_runs_too_long_is_told_so_and_the_next_one_runs() {
+    let mut bench = Bench::new();
+    bench.engine.interrupt = Some(Box::new(|script| match script.number {
+        1 => Interrupt::TimeOut,
+        _ => Interrupt::Continue,
+    }));
+    let reply = bench.eval("while true do pcall(function() while true do end end) end");
+    assert!(
+        reply.contains("ERR Script ended: it ran too long"),
+        "{reply}"
+    );
+    assert_eq!(bench.eval("for n = 1, 1000000 do end return 1"), ":1");
+}
+
+#[test]
 fn a_script_that_is_killed_ends_whatever_it_catches() {
     let mut bench = Bench::new();
     let mut asked = 0;
