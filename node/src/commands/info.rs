@@ -147,7 +147,7 @@ fn memory(text: &mut String, engine: &Engine, _now_ms: u64) {
         "mem_fragmentation_ratio": format_args!("{:.2}", resident as f64 / used.max(1) as f64),
         "mem_fragmentation_bytes": resident as i64 - used as i64,
         "mem_not_counted_for_evict": 0,
-        "mem_allocator": "mimalloc",
+        "mem_allocator": "jemalloc-5.3.1",
         "active_defrag_running": 0,
     );
 }
