@@ -1,4 +1,7 @@
 //! The clocks. The engine and the state machines read none: they are given what these say.
+//!
+//! [`ticks`] counts the processor's ticks where they can be trusted (a third of what a look at the
+//! system's clock costs, which is 6% of a pipelined GET): commands are measured with it.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +16,14 @@ impl Default for Clock {
             start: Instant::now(),
         }
     }
+}
+
+/// Nanoseconds since it was made.
+pub fn ticks() -> impl Fn() -> u64 + 'static {
+    let clock = quanta::Clock::new();
+    let start = clock.raw();
+    // One is added so that nothing ever happened at time 0.
+    move || clock.delta_as_nanos(start, clock.raw()) + 1
 }
 
 impl Clock {

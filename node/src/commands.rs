@@ -33,6 +33,7 @@ mod hyperloglog;
 mod info;
 mod key_spec;
 mod keys;
+mod latency;
 mod lcs;
 mod list_edits;
 mod list_moves;
@@ -49,6 +50,7 @@ mod server;
 mod set;
 mod set_algebra;
 mod sets;
+mod slowlog;
 mod sort;
 mod sort_patterns;
 mod sorted_sets;
@@ -427,6 +429,8 @@ const FAMILIES: &[&[Command]] = &[
     config::COMMANDS,
     command::COMMANDS,
     info::COMMANDS,
+    slowlog::COMMANDS,
+    latency::COMMANDS,
     cluster::COMMANDS,
     acl::COMMANDS,
     absent::COMMANDS,

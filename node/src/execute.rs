@@ -12,6 +12,7 @@ mod bitmap_tests;
 pub mod blocked;
 #[cfg(test)]
 mod client_tests;
+pub mod command_log;
 pub mod config;
 #[cfg(test)]
 mod conformance_tests;
@@ -24,6 +25,8 @@ mod fields;
 mod geo_tests;
 #[cfg(test)]
 mod hash_tests;
+pub mod histogram;
+pub mod latency;
 #[cfg(test)]
 mod list_tests;
 mod monitor;
@@ -34,6 +37,7 @@ pub mod pubsub;
 mod pubsub_tests;
 pub mod rates;
 mod reclaim;
+pub mod redact;
 mod replay;
 mod run;
 mod running;
@@ -49,6 +53,7 @@ pub mod stats;
 mod stream_tests;
 #[cfg(test)]
 mod tests;
+pub mod timing;
 pub mod tracking;
 #[cfg(test)]
 mod tracking_tests;
@@ -67,8 +72,10 @@ use crate::keyspace::entry::EntryRef;
 use crate::keyspace::{Found, HashedKey, Hint, Keyspace, eviction};
 use crate::script::{Decide, Scripts};
 use blocked::{Block, Blocked};
+use command_log::CommandLogs;
 use config::Config;
 use effects::Effects;
+use latency::Latency;
 use protocol::admin::AdminRequest;
 use protocol::resp::{Protocol, ReplyWriter};
 use protocol::slots::SlotSet;
@@ -80,6 +87,7 @@ use running::Running;
 use session::{Session, SessionId, Sessions};
 use stats::Stats;
 use std::collections::{BTreeMap, BTreeSet};
+use timing::Timing;
 use tracking::Tracked;
 use unknown::unknown_command;
 use view::{Refusal, View};
@@ -135,6 +143,9 @@ pub struct Engine {
     pub effects: Effects,
     pub stats: Stats,
     pub rates: Rates,
+    pub timing: Timing,
+    pub command_logs: CommandLogs,
+    pub latency: Latency,
     pub sessions: Sessions,
     pub view: View,
     pub commands: CommandTable,
@@ -197,6 +208,9 @@ impl Engine {
             effects: Effects::default(),
             stats: Stats::default(),
             rates: Rates::default(),
+            timing: Timing::default(),
+            command_logs: CommandLogs::default(),
+            latency: Latency::default(),
             sessions: Sessions::default(),
             view: View::default(),
             commands: CommandTable,
@@ -291,9 +305,6 @@ impl Engine {
         self.last_command = None;
         self.running.begin(id, &session);
         let outcome = self.dispatch(&mut session, arguments, now_ms, out);
-        if out.get(start) == Some(&b'-') {
-            self.stats.count_error(&out[start + 1..]);
-        }
         let pushes = |command: &Command| command.name.ends_with("subscribe");
         if session.discards_reply(&outcome) && !self.last_command.is_some_and(pushes) {
             out.truncate(start);
@@ -371,12 +382,15 @@ impl Engine {
         out: &mut Vec<u8>,
     ) -> Outcome {
         let mut reply = ReplyWriter::new(out, session.protocol);
+        let start = reply.position();
         let Some(name) = arguments.first() else {
             return Outcome::Replied;
         };
         let Some(command) = self.commands.find(arguments) else {
             session.fail_transaction();
-            reply.error_bytes(&unknown_command(self.commands, name, &arguments[1..]));
+            let text = unknown_command(self.commands, name, &arguments[1..]);
+            self.stats.count_error(&text);
+            reply.error_bytes(&text);
             return Outcome::Replied;
         };
         session.last_command = command.name;
@@ -395,6 +409,7 @@ impl Engine {
                 session.fail_transaction();
                 reply.error(&refusal.to_string());
             }
+            self.stats.count_error(reply.error_at(start));
             return Outcome::Replied;
         }
         self.last_command = Some(command);
@@ -453,6 +468,10 @@ impl Engine {
         if command.has(flag::WRITE) && self.view.disk_error.is_some() {
             return Err(Refusal::DiskError);
         }
+        let replicas = self.config.min_replicas;
+        if replicas > 0 && command.has(flag::WRITE) && !self.view.has_replicas(replicas) {
+            return Err(Refusal::NoReplicas);
+        }
         if self.view.is_paused_for(session, command) {
             return Err(Refusal::Frozen);
         }
@@ -475,6 +494,10 @@ impl Engine {
         self.view.check(session, command, arguments, slot_of)?;
         if command.has(flag::WRITE) && self.view.disk_error.is_some() {
             return Err(Refusal::DiskError);
+        }
+        let replicas = self.config.min_replicas;
+        if replicas > 0 && command.has(flag::WRITE) && !self.view.has_replicas(replicas) {
+            return Err(Refusal::NoReplicas);
         }
         Ok(())
     }

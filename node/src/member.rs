@@ -24,7 +24,7 @@ pub use batch::{Batch, Next};
 pub use deliver::Connected;
 pub use mailbox::{Letter, Mailbox};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, ticks};
 use crate::execute::Engine;
 use crate::execute::config::Config;
 use crate::execute::session::SessionId;
@@ -165,6 +165,7 @@ impl Member {
         let mut engine = Engine::new(seed.0 ^ seed.1, config);
         engine.view.facts.member_id.clone_from(&meta.id);
         engine.interrupt = Some(script_limit::decide(move || clock.monotonic_ms()));
+        engine.timing.set_clock(Box::new(ticks()));
         let backlog_bytes = engine.config.backlog_bytes;
         let signals = Rc::new(Signals::default());
         let state = State {

@@ -5,7 +5,6 @@ use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
 use super::{Command, command, glob, help};
 use crate::execute::config::{ConfigOption, find, options};
 use crate::execute::context::{Failure, SYNTAX};
-use crate::execute::stats::Stats;
 use crate::execute::{Context, Engine};
 
 const USUAL: u32 = ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE;
@@ -64,7 +63,7 @@ pub const COMMANDS: &[Command] = &[command(
         "2.0.0",
         "Resets the statistics.",
         |context, _| {
-            context.engine.stats = Stats::default();
+            context.engine.stats.reset();
             context.reply.ok();
         },
     )
@@ -91,7 +90,7 @@ fn get(context: &mut Context, arguments: &[&[u8]]) {
             let fits = if literal {
                 lower == name
             } else {
-                glob::matches(&lower, name)
+                !option.hidden && glob::matches(&lower, name)
             };
             if fits && !found.iter().any(|(_, other)| other.name == option.name) {
                 found.push((if literal { pattern } else { name }, option));
@@ -115,8 +114,14 @@ impl Engine {
     }
 }
 
-/// Options that tools set on every server, and that are taken when they change nothing.
-const UNCHANGED_TAKEN: [&str; 2] = ["appendonly", "save"];
+/// Why an option cannot be set to a value, beside what the option itself says.
+fn objection(engine: &Engine, option: &ConfigOption, value: &[u8]) -> Option<&'static str> {
+    if option.name == "save" && !value.trim_ascii().is_empty() && engine.view.facts.dir.is_none() {
+        return Some("nothing is kept on disk: the server was started without a directory");
+    }
+    let own = option.takes_own_value && engine.option(option).as_bytes() == value;
+    (option.only_at_start && !own).then_some("can't set immutable config")
+}
 
 /// What `CONFIG SET` does not take for an option.
 fn failed(option: &ConfigOption, reason: &str) -> Failure {
@@ -139,10 +144,8 @@ fn set(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
                 let before = "ERR Unknown option or number of arguments for CONFIG SET - '";
                 Failure::quoting(before, name, "'")
             })?;
-        let unchanged = UNCHANGED_TAKEN.contains(&option.name)
-            && context.engine.option(option).as_bytes() == *value;
-        if option.only_at_start && !unchanged {
-            return Err(failed(option, "can't set immutable config"));
+        if let Some(reason) = objection(context.engine, option, value) {
+            return Err(failed(option, reason));
         }
         if changes.iter().any(|(other, _)| other.name == option.name) {
             return Err(failed(option, "duplicate parameter"));

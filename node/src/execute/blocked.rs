@@ -233,6 +233,7 @@ impl Engine {
             .sessions
             .get(id)
             .map_or(Protocol::Resp2, |s| s.protocol);
+        self.stats.count_call(waiting.command.index, 0, false);
         let mut out = Vec::new();
         write_timeout(
             &mut ReplyWriter::new(&mut out, protocol),
@@ -244,8 +245,13 @@ impl Engine {
 
     /// Ends the waiting of a session with an error; `false` when it does not wait.
     pub fn unblock_with_error(&mut self, id: SessionId, error: &str) -> bool {
-        if self.blocked.remove(id).is_none() && self.waits.end(id).is_none() {
-            return false;
+        match self.blocked.remove(id) {
+            Some(waiting) => {
+                self.stats.count_call(waiting.command.index, 0, false);
+                self.stats.count_failed(waiting.command.index);
+            }
+            None if self.waits.end(id).is_none() => return false,
+            None => {}
         }
         self.stats.count_error(error.as_bytes());
         let reply = format!("-{error}\r\n");

@@ -1,12 +1,18 @@
 //! Configuration: the options of `CONFIG GET` and `CONFIG SET`, one row each.
 
 mod access;
+mod fixed;
+mod kept;
+mod measures;
+
+pub use measures::Measures;
 
 use super::notify;
 use super::output_limit::{self, DEFAULT_LIMITS, OutputLimit};
 use super::view::Facts;
 use crate::keyspace::eviction::{POLICIES, Policy};
 use protocol::resp::{BULK_BYTES_MAX, parse_i64};
+use std::collections::BTreeMap;
 
 /// When the log is fsynced (`appendfsync`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,6 +73,15 @@ pub struct Config {
     /// Most keys that sessions are remembered to have read; 0 means no limit.
     pub tracking_keys_max: u64,
     pub encodings: Encodings,
+    pub measures: Measures,
+    /// What options were set to that change nothing, by their names.
+    pub kept: BTreeMap<&'static str, String>,
+    /// Replicas that must follow closely for writes to be taken; 0 means none.
+    pub min_replicas: u32,
+    /// How much of the time may go into removing expired keys, 1 to 10.
+    pub expire_effort: u32,
+    /// Save points: the log is written all the time where there is a directory.
+    pub save: String,
     /// `client-output-buffer-limit` by [`Class`](super::session::Class).
     pub output_limits: [OutputLimit; 3],
 }
@@ -131,6 +146,11 @@ impl Default for Config {
             notify_events: 0,
             tracking_keys_max: 1_000_000,
             encodings: Encodings::default(),
+            measures: Measures::default(),
+            kept: BTreeMap::new(),
+            min_replicas: 0,
+            expire_effort: 1,
+            save: String::new(),
             output_limits: DEFAULT_LIMITS,
         }
     }
@@ -145,8 +165,31 @@ pub struct ConfigOption {
     pub get: fn(&Config, &Facts) -> String,
     /// `None` for what follows from other things.
     pub set: Option<Set>,
-    /// `CONFIG SET` does not take it.
+    /// `CONFIG SET` does not take it, except for its own value where Redis takes another one.
     pub only_at_start: bool,
+    /// `CONFIG SET` takes the value that it has: Redis has it as an option that can be set.
+    pub takes_own_value: bool,
+    /// Only `CONFIG GET` with its whole name tells it.
+    pub hidden: bool,
+    /// Why setting it does nothing: clients set it on any server.
+    pub kept: Option<&'static str>,
+}
+
+impl ConfigOption {
+    const fn takes_own_value(mut self) -> Self {
+        self.takes_own_value = true;
+        self
+    }
+
+    const fn hidden(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    const fn kept(mut self, reason: &'static str) -> Self {
+        self.kept = Some(reason);
+        self
+    }
 }
 
 const fn fixed(name: &'static str, get: fn(&Config, &Facts) -> String) -> ConfigOption {
@@ -155,6 +198,9 @@ const fn fixed(name: &'static str, get: fn(&Config, &Facts) -> String) -> Config
         get,
         set: None,
         only_at_start: true,
+        takes_own_value: false,
+        hidden: false,
+        kept: None,
     }
 }
 
@@ -179,6 +225,9 @@ const fn settable(
         get,
         set: Some(set),
         only_at_start: false,
+        takes_own_value: false,
+        hidden: false,
+        kept: None,
     }
 }
 
@@ -212,7 +261,12 @@ macro_rules! encoding {
 
 /// All options.
 pub fn options() -> impl Iterator<Item = &'static ConfigOption> {
-    OPTIONS.iter().chain(access::OPTIONS)
+    OPTIONS
+        .iter()
+        .chain(access::OPTIONS)
+        .chain(measures::OPTIONS)
+        .chain(kept::OPTIONS)
+        .chain(fixed::OPTIONS)
 }
 
 const OPTIONS: &[ConfigOption] = &[
@@ -225,7 +279,6 @@ const OPTIONS: &[ConfigOption] = &[
             Ok(())
         },
     ),
-    fixed("appendonly", |_, facts| yes_no(facts.dir.is_some())),
     settable(
         "auto-aof-rewrite-min-size",
         |c, _| c.rewrite_bytes_min.to_string(),
@@ -242,15 +295,11 @@ const OPTIONS: &[ConfigOption] = &[
             Ok(())
         },
     ),
-    fixed("bind", |_, facts| facts.bind.clone()),
     settable(
         "client-output-buffer-limit",
         |config, _| output_limit::write(&config.output_limits),
         |config, text| output_limit::parse(&mut config.output_limits, text),
     ),
-    fixed("cluster-enabled", |_, _| yes_no(false)),
-    fixed("databases", |_, _| "1".to_owned()),
-    fixed("dir", |_, facts| facts.dir.clone().unwrap_or_default()),
     encoding!("hash-max-listpack-entries", hash_entries_max, number),
     encoding!("hash-max-listpack-value", hash_bytes_max, memory),
     encoding!("hash-max-ziplist-entries", hash_entries_max, number),
@@ -314,7 +363,6 @@ const OPTIONS: &[ConfigOption] = &[
             Ok(())
         },
     ),
-    fixed("port", |_, facts| facts.port.to_string()),
     settable(
         "proto-max-bulk-len",
         |c, _| c.bulk_bytes_max.to_string(),
@@ -331,7 +379,6 @@ const OPTIONS: &[ConfigOption] = &[
             Ok(())
         },
     ),
-    fixed("save", |_, _| String::new()),
     encoding!("set-max-intset-entries", set_integers_max, number),
     encoding!("set-max-listpack-entries", set_entries_max, number),
     encoding!("set-max-listpack-value", set_bytes_max, memory),
@@ -377,6 +424,18 @@ const INT_MAX: u64 = i32::MAX as u64;
 
 fn yes_no(value: bool) -> String {
     if value { "yes" } else { "no" }.to_owned()
+}
+
+/// A whole number that may be negative.
+fn signed(text: &str, min: i64, max: i64) -> Result<i64, String> {
+    let value = parse_i64(text.as_bytes())
+        .ok_or_else(|| "argument couldn't be parsed into an integer".to_owned())?;
+    if !(min..=max).contains(&value) {
+        return Err(format!(
+            "argument must be between {min} and {max} inclusive"
+        ));
+    }
+    Ok(value)
 }
 
 fn number(text: &str, min: u64, max: u64) -> Result<u64, String> {
@@ -430,17 +489,22 @@ mod tests {
         for option in options() {
             let Some(set) = option.set else { continue };
             let mut config = Config::default();
+            let shown = (option.get)(&config, &facts);
             let value = match option.name {
                 "appendfsync" => "always",
                 "maxmemory-policy" => "allkeys-lfu",
-                "maxmemory-samples" => "10",
+                "active-expire-effort" | "maxmemory-samples" => "10",
+                "hz" | "maxmemory-eviction-tenacity" => "99",
                 "notify-keyspace-events" => "AKEm",
                 "client-output-buffer-limit" => "normal 1 2 3 slave 4 5 6 pubsub 7 8 9",
                 "proto-max-bulk-len" | "repl-backlog-size" | "migration-bytes-per-second" => {
                     "2097152"
                 }
                 "acl-pubsub-default" => "allchannels",
-                "protected-mode" => "no",
+                "latency-tracking-info-percentiles" => "0 50 99.99 100",
+                "save" => "3600 1 300 100",
+                _ if shown == "yes" => "no",
+                _ if shown == "no" => "yes",
                 _ => "77777",
             };
             assert_eq!(set(&mut config, value), Ok(()), "{}", option.name);

@@ -1,5 +1,6 @@
 //! `MONITOR`: sessions that see every command.
 
+use super::redact::{REDACTED, is_secret};
 use super::session::Session;
 use super::{Context, Engine};
 use crate::commands::{Command, flag};
@@ -49,7 +50,7 @@ impl Engine {
         for (at, argument) in arguments.iter().enumerate() {
             line.push(b' ');
             if is_secret(command, arguments, at) {
-                line.extend_from_slice(b"\"(redacted)\"");
+                quote(&mut line, REDACTED);
             } else {
                 quote(&mut line, argument);
             }
@@ -59,21 +60,6 @@ impl Engine {
         for id in monitors {
             self.send(id, &line);
         }
-    }
-}
-
-/// Whether an argument is a name or password of a user.
-fn is_secret(command: &Command, arguments: &[&[u8]], at: usize) -> bool {
-    match command.name {
-        "auth" => at > 0,
-        "hello" => {
-            let after = |back: usize| {
-                let word = at.checked_sub(back).and_then(|at| arguments.get(at));
-                word.is_some_and(|word| word.eq_ignore_ascii_case(b"auth"))
-            };
-            at > 2 && (after(1) || after(2))
-        }
-        _ => false,
     }
 }
 

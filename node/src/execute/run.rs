@@ -1,8 +1,9 @@
 //! Running a command that has passed all checks: what is counted and told of it.
 
+use super::command_log::Measured;
 use super::session::Session;
 use super::{Context, Engine, Outcome};
-use crate::commands::{Command, flag};
+use crate::commands::{Command, Group, flag};
 use protocol::resp::ReplyWriter;
 
 impl Engine {
@@ -15,7 +16,7 @@ impl Engine {
         now_ms: u64,
         reply: ReplyWriter,
     ) -> Outcome {
-        self.stats.count_call(command.index);
+        let began_ns = self.timing.begin();
         self.current = Some(command);
         if !self.monitors.is_empty() && command.has(flag::SKIP_MONITOR) {
             // A script is shown before what it runs.
@@ -24,16 +25,45 @@ impl Engine {
         let start = reply.position();
         let mut context = Context::new(self, session, command, now_ms, reply);
         (command.run)(&mut context, arguments);
-        let (outcome, failed) = (context.outcome, context.reply.is_error_at(start));
-        if failed {
-            self.stats.count_failed(command.index);
+        let Context {
+            engine,
+            session,
+            reply,
+            outcome,
+            ..
+        } = context;
+        let took_ns = engine.timing.end(began_ns);
+        // What waits is counted when it has been served.
+        if !matches!(outcome, Outcome::Block { .. } | Outcome::Frozen) {
+            let tracks = engine.config.measures.tracks_latency;
+            engine.stats.count_call(command.index, took_ns, tracks);
+            if reply.is_error_at(start) {
+                engine.count_failure(command, reply.error_at(start));
+            }
+            let measured = Measured {
+                took_ns,
+                reply_bytes: (reply.position() - start) as u64,
+            };
+            engine.log_command(session, command, arguments, measured, now_ms);
         }
-        if !self.monitors.is_empty() && !command.has(flag::SKIP_MONITOR) {
-            self.feed_monitors(session, command, arguments, now_ms);
+        if !engine.monitors.is_empty() && !command.has(flag::SKIP_MONITOR) {
+            engine.feed_monitors(session, command, arguments, now_ms);
         }
         if session.tracking.is_some() {
-            self.remember_read(session, command, arguments);
+            engine.remember_read(session, command, arguments);
         }
         outcome
+    }
+
+    #[cold]
+    fn count_failure(&mut self, command: &Command, error: &[u8]) {
+        self.stats.count_failed(command.index);
+        if self.in_script {
+            self.stats.count_error_in_script(error);
+        } else if command.group == Group::Scripting {
+            self.stats.count_error_of_script(error);
+        } else {
+            self.stats.count_error(error);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Counters that `INFO` and the metrics show.
 
+use super::histogram::Histogram;
 use std::collections::BTreeMap;
 
 /// Of one command.
@@ -10,6 +11,8 @@ pub struct CommandStats {
     pub rejected: u64,
     /// Answered with an error.
     pub failed: u64,
+    /// Time that the calls took.
+    pub nanoseconds: u64,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +37,10 @@ pub struct Stats {
     pub partial_syncs_refused: u64,
     /// By the command's index in the table.
     commands: Vec<CommandStats>,
+    /// How long calls took, by the command's index.
+    histograms: Vec<Option<Histogram>>,
+    /// The error of a script's command that has been counted: the script's own error may be it.
+    script_error: Vec<u8>,
     /// Error replies by their code.
     errors: BTreeMap<String, u64>,
 }
@@ -45,9 +52,40 @@ const ERROR_CODES_MAX: usize = 128;
 const ERROR_CODE_BYTES_MAX: usize = 32;
 
 impl Stats {
-    pub fn count_call(&mut self, command: usize) {
+    /// Begins anew; what tells the state of the data stays.
+    pub fn reset(&mut self) {
+        *self = Self {
+            changes: self.changes,
+            used_bytes_peak: self.used_bytes_peak,
+            ..Self::default()
+        };
+    }
+
+    pub fn count_call(&mut self, command: usize, took_ns: u64, in_histogram: bool) {
         self.commands_processed += 1;
-        self.command_mut(command).calls += 1;
+        let counted = self.command_mut(command);
+        counted.calls += 1;
+        counted.nanoseconds += took_ns;
+        if in_histogram {
+            match self.histograms.get_mut(command) {
+                Some(Some(histogram)) => histogram.add(took_ns),
+                _ => self.first_in_histogram(command, took_ns),
+            }
+        }
+    }
+
+    #[cold]
+    fn first_in_histogram(&mut self, command: usize, took_ns: u64) {
+        if self.histograms.len() <= command {
+            self.histograms.resize(command + 1, None);
+        }
+        let histogram = self.histograms[command].get_or_insert_default();
+        histogram.add(took_ns);
+    }
+
+    /// How long calls of a command took; `None` when none was measured.
+    pub fn histogram(&self, command: usize) -> Option<&Histogram> {
+        self.histograms.get(command)?.as_ref()
     }
 
     pub fn count_rejected(&mut self, command: usize) {
@@ -73,6 +111,21 @@ impl Stats {
     /// Calls of a command, by its index.
     pub fn calls(&self, command: usize) -> u64 {
         self.command(command).calls
+    }
+
+    /// Counts the error of a command that a script has called.
+    pub fn count_error_in_script(&mut self, text: &[u8]) {
+        self.count_error(text);
+        self.script_error.clear();
+        self.script_error.extend_from_slice(text);
+    }
+
+    /// Counts the error of a script, unless it is that of a command which it has called.
+    pub fn count_error_of_script(&mut self, text: &[u8]) {
+        let counted = std::mem::take(&mut self.script_error);
+        if counted.is_empty() || !text.starts_with(&counted) {
+            self.count_error(text);
+        }
     }
 
     /// Counts an error reply; `text` begins with its code.

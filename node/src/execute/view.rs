@@ -49,6 +49,8 @@ pub enum Refusal {
     OutOfMemory,
     #[error("MISCONF Errors writing to the AOF file; writes are refused until the disk recovers")]
     DiskError,
+    #[error("NOREPLICAS Not enough good replicas to write.")]
+    NoReplicas,
     /// Not an error: the command has to wait.
     #[error("TRYAGAIN The slot is being handed over")]
     Frozen,
@@ -148,6 +150,12 @@ impl View {
             Role::Primary => self.lease_valid && !self.paused && self.pause.is_none(),
             Role::Waiting | Role::Loading | Role::Fenced | Role::Replica => false,
         }
+    }
+
+    /// Whether so many replicas follow.
+    pub(super) fn has_replicas(&self, count: u32) -> bool {
+        let streaming = self.facts.followers.iter();
+        streaming.filter(|follower| follower.streaming).count() >= count as usize
     }
 
     /// Whether `CLIENT PAUSE` makes this command of the session wait. The operator and other

@@ -158,6 +158,7 @@ impl Run<'_> {
                 }
                 continue;
             }
+            self.state.engine.timing.begin_run();
             ahead.prefetch(&self.state.engine.keyspace, buffer);
             if let Some(next) = self.run_ahead(&ahead, buffer, out) {
                 // What was read ahead is read again from the first request that did not run.
@@ -170,6 +171,7 @@ impl Run<'_> {
                 Stop::Broken(error) => break refuse(error, out),
             }
         };
+        self.state.engine.timing.end_run();
         self.state.ahead = ahead;
         next
     }
@@ -181,6 +183,7 @@ impl Run<'_> {
         buffer: &[u8],
         out: &mut Vec<u8>,
     ) -> Option<Next> {
+        self.state.engine.timing.begin_run();
         let next = {
             let arguments: SmallVec<[&[u8]; 8]> = reader.arguments(buffer).collect();
             self.request(&arguments, out)

@@ -56,8 +56,12 @@ pub async fn tick(member: Rc<Member>) {
             state.engine.observe(now_ms);
             // What expires or is evicted is written to the log, which a failing disk cannot take.
             if state.engine.view.disk_error.is_none() {
-                slot = state.engine.expire_some(slot, now_ms, EXPIRE_KEYS);
-                state.engine.make_room(now_ms);
+                let engine = &mut state.engine;
+                let keys = EXPIRE_KEYS * engine.config.expire_effort as usize;
+                slot = engine.timed("expire-cycle", now_ms, |engine| {
+                    engine.expire_some(slot, now_ms, keys)
+                });
+                engine.timed("eviction-cycle", now_ms, |engine| engine.make_room(now_ms));
             }
             state.engine.serve_blocked(now_ms);
             let end = state.append_effects();

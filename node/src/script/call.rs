@@ -3,8 +3,9 @@
 use super::{RUNNING, Running, Shared, convert, failure, number};
 use crate::acl::log::Place;
 use crate::commands::{Command, flag};
-use crate::execute::Outcome;
+use crate::execute::session::Session;
 use crate::execute::view::Refusal;
+use crate::execute::{Engine, Outcome};
 use mlua::{Lua, MultiValue, Value};
 use protocol::resp::ReplyWriter;
 use protocol::slots::slot_of;
@@ -93,8 +94,41 @@ fn execute(
         session,
         keys,
     } = running;
-    let command = engine.commands.find(arguments);
-    let command = command.ok_or("ERR Unknown Redis command called from script")?;
+    let Some(command) = engine.commands.find(arguments) else {
+        let text = "ERR Unknown Redis command called from script";
+        engine.stats.count_error_in_script(text.as_bytes());
+        return Err(text.to_owned());
+    };
+    if let Err(text) = check(engine, session, command, (shared, keys), arguments) {
+        engine.stats.count_rejected(command.index);
+        engine.stats.count_error_in_script(text.as_bytes());
+        return Err(text);
+    }
+    if command.has(flag::WRITE) {
+        shared.written.set(true);
+    }
+    let reply = ReplyWriter::new(out, shared.protocol.get());
+    let now_ms = shared.now_ms.get();
+    match engine.run(command, session, arguments, now_ms, reply) {
+        Outcome::Replied => Ok(()),
+        Outcome::Close
+        | Outcome::Frozen
+        | Outcome::Block { .. }
+        | Outcome::Wait { .. }
+        | Outcome::Admin(_)
+        | Outcome::AclFile(_)
+        | Outcome::Shutdown => Err(NOT_ALLOWED.to_owned()),
+    }
+}
+
+/// What stands against running a command that a script calls.
+fn check(
+    engine: &mut Engine,
+    session: &Session,
+    command: &'static Command,
+    (shared, keys): (&Shared, &[&[u8]]),
+    arguments: &[&[u8]],
+) -> Result<(), String> {
     if !command.accepts(arguments.len()) {
         return Err("ERR Wrong number of args calling Redis command from script".to_owned());
     }
@@ -127,21 +161,7 @@ fn execute(
         }
     }
     engine.script_strayed |= strays(command, arguments, keys);
-    if command.has(flag::WRITE) {
-        shared.written.set(true);
-    }
-    let reply = ReplyWriter::new(out, shared.protocol.get());
-    let now_ms = shared.now_ms.get();
-    match engine.run(command, session, arguments, now_ms, reply) {
-        Outcome::Replied => Ok(()),
-        Outcome::Close
-        | Outcome::Frozen
-        | Outcome::Block { .. }
-        | Outcome::Wait { .. }
-        | Outcome::Admin(_)
-        | Outcome::AclFile(_)
-        | Outcome::Shutdown => Err(NOT_ALLOWED.to_owned()),
-    }
+    Ok(())
 }
 
 const CROSS_SLOT: &str = "ERR Script attempted to access keys that do not hash to the same slot";

@@ -1,0 +1,64 @@
+//! Options that follow from how the server was started or built. Clients may read them, and set
+//! those that Redis can change to the value they have.
+
+use super::{ConfigOption, fixed, yes_no};
+use crate::execute::view::Facts;
+
+/// An option with one value.
+macro_rules! always {
+    ($name:literal, $value:literal) => {
+        fixed($name, |_, _| $value.to_owned())
+    };
+}
+
+pub const OPTIONS: &[ConfigOption] = &[
+    // Freed memory goes back to the allocator; nothing is moved.
+    always!("activedefrag", "no").takes_own_value(),
+    always!("always-show-logo", "no"),
+    // A log that ends in the middle of a record has lost what was never acknowledged.
+    always!("aof-load-truncated", "yes").takes_own_value(),
+    always!("aof-use-rdb-preamble", "yes").takes_own_value(),
+    fixed("appendonly", |_, facts| yes_no(facts.dir.is_some())).takes_own_value(),
+    fixed("bind", |_, facts| facts.bind.clone()).takes_own_value(),
+    always!("bind-source-addr", "").takes_own_value(),
+    always!("cluster-enabled", "no"),
+    // A shard serves its slots whatever becomes of the others.
+    always!("cluster-require-full-coverage", "no").takes_own_value(),
+    always!("daemonize", "no"),
+    always!("databases", "1"),
+    fixed("dir", |_, facts| facts.dir.clone().unwrap_or_default()).takes_own_value(),
+    always!("enable-module-command", "no"),
+    always!("enable-protected-configs", "no"),
+    always!("io-threads", "1"),
+    always!("io-threads-do-reads", "no"),
+    always!("key-load-delay", "0").takes_own_value().hidden(),
+    always!("lfu-decay-time", "1").takes_own_value(),
+    always!("lfu-log-factor", "10").takes_own_value(),
+    always!("logfile", ""),
+    always!("oom-score-adj", "no"),
+    always!("pidfile", ""),
+    fixed("port", |_, facts| facts.port.to_string()).takes_own_value(),
+    // The memory limit is for all members of a shard alike, and the primary evicts.
+    always!("replica-ignore-maxmemory", "yes").takes_own_value(),
+    always!("replica-read-only", "yes").takes_own_value(),
+    fixed("replicaof", |_, facts| primary(facts)),
+    // What comes in is always checked.
+    always!("sanitize-dump-payload", "yes").takes_own_value(),
+    always!("slave-ignore-maxmemory", "yes").takes_own_value(),
+    always!("slave-read-only", "yes").takes_own_value(),
+    fixed("slaveof", |_, facts| primary(facts)),
+    always!("socket-mark-id", "0"),
+    always!("supervised", "no"),
+    always!("syslog-enabled", "no"),
+    always!("tcp-backlog", "1024"),
+    always!("tls-port", "0").takes_own_value(),
+    always!("unixsocket", ""),
+    always!("unixsocketperm", "0"),
+];
+
+/// Host and port of the primary that this member replicates.
+fn primary(facts: &Facts) -> String {
+    let address = facts.link.as_ref().map(|link| link.primary.as_str());
+    let parts = address.and_then(|address| address.rsplit_once(':'));
+    parts.map_or(String::new(), |(host, port)| format!("{host} {port}"))
+}

@@ -1,0 +1,118 @@
+//! How long commands take, by a clock that whoever drives the engine gives it.
+//!
+//! The end of a request is the beginning of the next one of its run, so that a request costs one
+//! look at the clock. What runs within another command looks twice.
+
+use super::Engine;
+
+/// Nanoseconds since any time, never going back.
+pub type Nanoseconds = Box<dyn Fn() -> u64>;
+
+#[derive(Default)]
+pub struct Timing {
+    clock: Option<Nanoseconds>,
+    /// When the request that ran last ended, while a run of requests goes on; else 0.
+    mark_ns: u64,
+    /// Commands that run within each other.
+    depth: u32,
+    /// How long the command that ended last took.
+    pub last_ns: u64,
+}
+
+impl Timing {
+    /// Without a clock everything takes no time.
+    pub fn set_clock(&mut self, clock: Nanoseconds) {
+        self.clock = Some(clock);
+    }
+
+    pub fn now_ns(&self) -> u64 {
+        self.clock.as_ref().map_or(0, |clock| clock())
+    }
+
+    /// Requests follow that run one after the other.
+    pub fn begin_run(&mut self) {
+        self.mark_ns = self.now_ns();
+    }
+
+    pub fn end_run(&mut self) {
+        self.mark_ns = 0;
+    }
+
+    /// A command begins; gives the time.
+    pub(super) fn begin(&mut self) -> u64 {
+        self.depth += 1;
+        match std::mem::take(&mut self.mark_ns) {
+            0 => self.now_ns(),
+            mark => mark,
+        }
+    }
+
+    /// The command ends; gives how long it took.
+    pub(super) fn end(&mut self, began_ns: u64) -> u64 {
+        let now_ns = self.now_ns();
+        self.depth -= 1;
+        if self.depth == 0 {
+            self.mark_ns = now_ns;
+        }
+        self.last_ns = now_ns.saturating_sub(began_ns);
+        self.last_ns
+    }
+}
+
+impl Engine {
+    /// Does something that is no command, and notes when it took long.
+    pub fn timed<R>(
+        &mut self,
+        event: &'static str,
+        now_ms: u64,
+        act: impl FnOnce(&mut Self) -> R,
+    ) -> R {
+        let began_ns = self.timing.now_ns();
+        let result = act(self);
+        let took_ns = self.timing.now_ns().saturating_sub(began_ns);
+        self.note_latency(event, took_ns, now_ms);
+        result
+    }
+
+    /// Notes what took long enough for `latency-monitor-threshold`.
+    pub fn note_latency(&mut self, event: &'static str, took_ns: u64, now_ms: u64) {
+        let threshold_ms = self.config.measures.latency_threshold_ms;
+        let took_ms = took_ns / 1_000_000;
+        if threshold_ms > 0 && took_ms >= threshold_ms {
+            self.latency.add(event, now_ms / 1000, took_ms);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    #[test]
+    fn the_end_of_a_request_is_the_beginning_of_the_next() {
+        let (time, looks) = (Rc::new(Cell::new(100)), Rc::new(Cell::new(0)));
+        let (read, count) = (Rc::clone(&time), Rc::clone(&looks));
+        let mut timing = Timing::default();
+        timing.set_clock(Box::new(move || {
+            count.set(count.get() + 1);
+            read.get()
+        }));
+        timing.begin_run();
+        for length in [5, 7] {
+            let began = timing.begin();
+            time.set(time.get() + length);
+            assert_eq!(timing.end(began), length);
+        }
+        assert_eq!(looks.get(), 3);
+        let outer = timing.begin();
+        let inner = timing.begin();
+        time.set(time.get() + 3);
+        assert_eq!(timing.end(inner), 3);
+        assert_eq!(timing.end(outer), 3);
+        timing.end_run();
+        time.set(1000);
+        assert_eq!(timing.begin(), 1000);
+    }
+}
