@@ -464,7 +464,9 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     }
     let mut by_name = HashMap::with_hasher(ahash::RandomState::with_seed(0));
     by_name.extend(commands.iter().map(|command| (command.name, command.index)));
-    let names = Names::new(commands.iter().map(|command| (command.name, command.index)));
+    let single = |command: &&Command| !command.name.contains('|');
+    let single = commands.iter().filter(single);
+    let names = Names::new(single.map(|command| (command.name, command.index)));
     Table {
         commands,
         names,
@@ -499,7 +501,9 @@ impl CommandTable {
     fn by_word(self, name: &[u8]) -> Option<&'static Command> {
         let likely = TABLE.names.find(name).map(|index| &TABLE.commands[index]);
         let named = |command: &&Command| command.name.as_bytes().eq_ignore_ascii_case(name);
-        likely.filter(named).or_else(|| self.by_name(&[name]))
+        // A subcommand is not called by its name in one word.
+        let by_name = || self.by_name(&[name]).filter(|_| !name.contains(&b'|'));
+        likely.filter(named).or_else(by_name)
     }
 
     /// A command by the words of its name.
@@ -573,6 +577,7 @@ mod tests {
         assert_eq!(find(&[b"GeT", b"a"]), Some("get"));
         assert_eq!(find(&[b"client", b"ID"]), Some("client|id"));
         assert_eq!(find(&[b"client", b"nope"]), None);
+        assert_eq!(find(&[b"client|id"]), None);
         assert_eq!(find(&["x".repeat(100).as_bytes()]), None);
     }
 

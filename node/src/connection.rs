@@ -242,13 +242,29 @@ impl Connection {
         }
     }
 
-    /// Executes bytes that have arrived; `None` when there are none: the client has closed.
+    /// Whether a request that has not arrived whole takes more than a client may.
+    fn sends_too_much(&self) -> bool {
+        let bytes = self.buffer.len() as u64;
+        // No limit is lower.
+        let checked = bytes >= 1024 * 1024;
+        checked
+            && bytes
+                > self
+                    .member
+                    .with(|state| state.engine.config.query_bytes_max)
+    }
+
+    /// Executes bytes that have arrived; `None` when there are none: the client has closed, or has
+    /// sent too much.
     fn execute(&mut self, bytes: &[u8]) -> Option<Batch> {
         if bytes.is_empty() {
             return None;
         }
         if !self.buffer.is_empty() {
             self.buffer.extend_from_slice(bytes);
+            if self.sends_too_much() {
+                return None;
+            }
             return Some(self.execute_buffered());
         }
         let batch = self

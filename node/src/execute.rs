@@ -10,6 +10,7 @@ mod acl_tests;
 #[cfg(test)]
 mod bitmap_tests;
 pub mod blocked;
+mod client_limit;
 #[cfg(test)]
 mod client_tests;
 pub mod command_log;

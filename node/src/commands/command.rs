@@ -253,7 +253,7 @@ fn document(reply: &mut ReplyWriter, row: &Command) {
 
 fn list(context: &mut Context, arguments: &[&[u8]]) {
     let fits: Box<dyn Fn(&Command) -> bool> = match &arguments[2..] {
-        [] => Box::new(|row| !row.name.contains('|') && row.is_callable()),
+        [] => Box::new(Command::is_callable),
         [filter, by, value] if filter.eq_ignore_ascii_case(b"FILTERBY") => {
             let value = value.to_ascii_lowercase();
             match by.to_ascii_uppercase().as_slice() {

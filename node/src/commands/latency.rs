@@ -93,7 +93,7 @@ pub const COMMANDS: &[Command] = &[command(
         reset,
     )
     .syntax("[event...]")
-    .tips(&["request_policy:all_nodes", "response_policy:agg_sum"])
+    .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
     .flags(USUAL),
     command(
         "latency|help",

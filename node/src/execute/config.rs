@@ -1,14 +1,16 @@
 //! Configuration: the options of `CONFIG GET` and `CONFIG SET`, one row each.
 
 mod access;
+mod clients;
 mod fixed;
 mod kept;
 mod measures;
 
+pub use clients::ClientsMemory;
 pub use measures::Measures;
 
 use super::notify;
-use super::output_limit::{self, DEFAULT_LIMITS, OutputLimit};
+use super::output_limit::{DEFAULT_LIMITS, OutputLimit};
 use super::view::Facts;
 use crate::keyspace::eviction::{POLICIES, Policy};
 use protocol::resp::{BULK_BYTES_MAX, parse_i64};
@@ -80,6 +82,9 @@ pub struct Config {
     pub min_replicas: u32,
     /// How much of the time may go into removing expired keys, 1 to 10.
     pub expire_effort: u32,
+    /// A client that sends a request in so many bytes that do not end is closed.
+    pub query_bytes_max: u64,
+    pub clients_memory: ClientsMemory,
     /// Save points: the log is written all the time where there is a directory.
     pub save: String,
     /// `client-output-buffer-limit` by [`Class`](super::session::Class).
@@ -150,6 +155,8 @@ impl Default for Config {
             kept: BTreeMap::new(),
             min_replicas: 0,
             expire_effort: 1,
+            query_bytes_max: 1 << 30,
+            clients_memory: ClientsMemory::default(),
             save: String::new(),
             output_limits: DEFAULT_LIMITS,
         }
@@ -264,6 +271,7 @@ pub fn options() -> impl Iterator<Item = &'static ConfigOption> {
     OPTIONS
         .iter()
         .chain(access::OPTIONS)
+        .chain(clients::OPTIONS)
         .chain(measures::OPTIONS)
         .chain(kept::OPTIONS)
         .chain(fixed::OPTIONS)
@@ -295,11 +303,6 @@ const OPTIONS: &[ConfigOption] = &[
             Ok(())
         },
     ),
-    settable(
-        "client-output-buffer-limit",
-        |config, _| output_limit::write(&config.output_limits),
-        |config, text| output_limit::parse(&mut config.output_limits, text),
-    ),
     encoding!("hash-max-listpack-entries", hash_entries_max, number),
     encoding!("hash-max-listpack-value", hash_bytes_max, memory),
     encoding!("hash-max-ziplist-entries", hash_entries_max, number),
@@ -308,14 +311,6 @@ const OPTIONS: &[ConfigOption] = &[
     encoding!("list-compress-depth", list_compress_depth, number),
     list_size("list-max-listpack-size"),
     list_size("list-max-ziplist-size"),
-    settable(
-        "maxclients",
-        |c, _| c.maxclients.to_string(),
-        |config, text| {
-            config.maxclients = number(text, 1, u64::from(u32::MAX))? as u32;
-            Ok(())
-        },
-    ),
     settable(
         "maxmemory",
         |c, _| c.maxmemory_bytes.to_string(),
@@ -384,30 +379,6 @@ const OPTIONS: &[ConfigOption] = &[
     encoding!("set-max-listpack-value", set_bytes_max, memory),
     encoding!("stream-node-max-bytes", stream_node_bytes_max, memory),
     encoding!("stream-node-max-entries", stream_node_entries_max, number),
-    settable(
-        "tcp-keepalive",
-        |c, _| c.tcp_keepalive_seconds.to_string(),
-        |config, text| {
-            config.tcp_keepalive_seconds = number(text, 0, INT_MAX)? as u32;
-            Ok(())
-        },
-    ),
-    settable(
-        "tracking-table-max-keys",
-        |c, _| c.tracking_keys_max.to_string(),
-        |config, text| {
-            config.tracking_keys_max = number(text, 0, i64::MAX as u64)?;
-            Ok(())
-        },
-    ),
-    settable(
-        "timeout",
-        |c, _| c.timeout_seconds.to_string(),
-        |config, text| {
-            config.timeout_seconds = number(text, 0, INT_MAX)? as u32;
-            Ok(())
-        },
-    ),
     encoding!("zset-max-listpack-entries", sorted_entries_max, number),
     encoding!("zset-max-listpack-value", sorted_bytes_max, memory),
     encoding!("zset-max-ziplist-entries", sorted_entries_max, number),
@@ -497,9 +468,10 @@ mod tests {
                 "hz" | "maxmemory-eviction-tenacity" => "99",
                 "notify-keyspace-events" => "AKEm",
                 "client-output-buffer-limit" => "normal 1 2 3 slave 4 5 6 pubsub 7 8 9",
-                "proto-max-bulk-len" | "repl-backlog-size" | "migration-bytes-per-second" => {
-                    "2097152"
-                }
+                "client-query-buffer-limit"
+                | "proto-max-bulk-len"
+                | "repl-backlog-size"
+                | "migration-bytes-per-second" => "2097152",
                 "acl-pubsub-default" => "allchannels",
                 "latency-tracking-info-percentiles" => "0 50 99.99 100",
                 "save" => "3600 1 300 100",

@@ -25,6 +25,7 @@ pub struct Stats {
     /// Fields of hashes.
     pub expired_fields: u64,
     pub evicted_keys: u64,
+    pub evicted_clients: u64,
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub error_replies: u64,

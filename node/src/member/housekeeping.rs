@@ -64,6 +64,7 @@ pub async fn tick(member: Rc<Member>) {
                 engine.timed("eviction-cycle", now_ms, |engine| engine.make_room(now_ms));
             }
             state.engine.serve_blocked(now_ms);
+            state.engine.evict_clients();
             let end = state.append_effects();
             state.deliver(end.unwrap_or(0));
             state.flush();

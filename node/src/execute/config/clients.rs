@@ -1,0 +1,123 @@
+//! Options on connections: how many, how long, how much memory.
+
+use super::{ConfigOption, INT_MAX, memory, number, settable};
+use crate::execute::output_limit;
+use std::fmt;
+
+/// What the connections of all clients may take together; 0 means no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientsMemory {
+    Bytes(u64),
+    /// Of `maxmemory`.
+    Percent(u64),
+}
+
+impl Default for ClientsMemory {
+    fn default() -> Self {
+        Self::Bytes(0)
+    }
+}
+
+impl fmt::Display for ClientsMemory {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(formatter, "{bytes}"),
+            Self::Percent(percent) => write!(formatter, "{percent}%"),
+        }
+    }
+}
+
+impl ClientsMemory {
+    fn parse(text: &str) -> Result<Self, String> {
+        let Some(percent) = text.strip_suffix('%') else {
+            return memory(text, 0, u64::MAX >> 1).map(Self::Bytes);
+        };
+        match percent.parse() {
+            Ok(percent @ 0..=100) => Ok(Self::Percent(percent)),
+            Ok(_) => Err("percentage argument must be less or equal to 100".to_owned()),
+            Err(_) => Err("argument must be a memory or percent value".to_owned()),
+        }
+    }
+
+    /// The limit in bytes.
+    pub fn bytes(self, maxmemory_bytes: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => maxmemory_bytes / 100 * percent,
+        }
+    }
+}
+
+pub const OPTIONS: &[ConfigOption] = &[
+    settable(
+        "client-output-buffer-limit",
+        |config, _| output_limit::write(&config.output_limits),
+        |config, text| output_limit::parse(&mut config.output_limits, text),
+    ),
+    settable(
+        "client-query-buffer-limit",
+        |config, _| config.query_bytes_max.to_string(),
+        |config, text| {
+            config.query_bytes_max = memory(text, 1024 * 1024, u64::MAX >> 1)?;
+            Ok(())
+        },
+    ),
+    settable(
+        "maxclients",
+        |c, _| c.maxclients.to_string(),
+        |config, text| {
+            config.maxclients = number(text, 1, u64::from(u32::MAX))? as u32;
+            Ok(())
+        },
+    ),
+    settable(
+        "maxmemory-clients",
+        |config, _| config.clients_memory.to_string(),
+        |config, text| {
+            config.clients_memory = ClientsMemory::parse(text)?;
+            Ok(())
+        },
+    ),
+    settable(
+        "tcp-keepalive",
+        |c, _| c.tcp_keepalive_seconds.to_string(),
+        |config, text| {
+            config.tcp_keepalive_seconds = number(text, 0, INT_MAX)? as u32;
+            Ok(())
+        },
+    ),
+    settable(
+        "timeout",
+        |c, _| c.timeout_seconds.to_string(),
+        |config, text| {
+            config.timeout_seconds = number(text, 0, INT_MAX)? as u32;
+            Ok(())
+        },
+    ),
+    settable(
+        "tracking-table-max-keys",
+        |c, _| c.tracking_keys_max.to_string(),
+        |config, text| {
+            config.tracking_keys_max = number(text, 0, i64::MAX as u64)?;
+            Ok(())
+        },
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_clients_may_be_a_share_of_all() {
+        let check = |text: &str, expect| {
+            let parsed = ClientsMemory::parse(text).map(|limit| limit.bytes(1000));
+            assert_eq!(parsed.ok(), expect, "{text}");
+        };
+        check("1kb", Some(1024));
+        check("50%", Some(500));
+        check("101%", None);
+        check("-1%", None);
+        check("x", None);
+    }
+}
