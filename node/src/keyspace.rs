@@ -54,9 +54,6 @@ enum Garbage {
 /// Entries whose freeing takes about as long as that of one part of a collection.
 const PART_COST: usize = 256;
 
-/// Larger collections are freed in slices.
-const FREED_AT_ONCE_MAX: usize = 64;
-
 /// Slot and hash of one key that were computed ahead. The key is known by where its bytes lie, so a
 /// hint is good only as long as they do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -253,7 +250,7 @@ impl Keyspace {
 
     /// Frees a value, in slices if it is large.
     pub fn discard(&mut self, value: Value) {
-        if value.items() > FREED_AT_ONCE_MAX {
+        if value.is_long_to_free() {
             self.garbage.push_back(Garbage::Value(value));
         }
     }
@@ -319,7 +316,7 @@ impl Keyspace {
                 Some(Garbage::Table(table)) => {
                     let (freed, part) = table.take_part();
                     let values = part.map(Entry::into_value);
-                    large.extend(values.filter(|value| value.items() > FREED_AT_ONCE_MAX));
+                    large.extend(values.filter(Value::is_long_to_free));
                     (freed, table.len() > 0)
                 }
             };

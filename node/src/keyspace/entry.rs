@@ -16,6 +16,10 @@ use crate::values::{Collection, each_collection};
 use block::{Content, Held};
 use protocol::resp::{parse_i64, write_i64};
 
+/// Collections with more items or more memory are freed in slices.
+const ITEMS_FREED_AT_ONCE: usize = 64;
+const BYTES_FREED_AT_ONCE: u64 = 64 * 1024;
+
 /// A value that owns its parts: what a key without a place in the keyspace holds.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -70,10 +74,11 @@ impl Value {
         }
     }
 
-    /// How many steps freeing it takes, roughly.
-    pub fn items(&self) -> usize {
+    /// Whether freeing it at once would take longer than one part of a large collection does. Beside
+    /// its items it counts what else it holds, as what is pending in a stream of few entries.
+    pub fn is_long_to_free(&self) -> bool {
         let value = self.as_ref();
-        each_collection!(value, collection => collection.items(), string => 1)
+        value.items() > ITEMS_FREED_AT_ONCE || value.heap_bytes() > BYTES_FREED_AT_ONCE
     }
 
     /// Drops a bounded part; `true` while something is left.

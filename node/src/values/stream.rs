@@ -66,12 +66,16 @@ impl Stream {
         true
     }
 
-    pub fn remove_group(&mut self, name: &[u8]) -> bool {
-        let Some(group) = self.groups.remove(name) else {
-            return false;
-        };
-        self.group_bytes -= group_bytes(name, &group);
-        true
+    /// Removes a group; gives it as a stream of nothing else, which is to be freed.
+    pub fn remove_group(&mut self, name: &[u8]) -> Option<Self> {
+        let group = self.groups.remove(name)?;
+        let bytes = group_bytes(name, &group);
+        self.group_bytes -= bytes;
+        Some(Self {
+            groups: BTreeMap::from([(name.into(), group)]),
+            group_bytes: bytes,
+            ..Self::default()
+        })
     }
 
     /// Changes a group, with the entries at hand; `None` when there is none of that name.

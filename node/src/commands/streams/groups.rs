@@ -11,6 +11,7 @@ use crate::execute::Context;
 use crate::execute::context::{Failure, SYNTAX, integer};
 use crate::execute::notify::class;
 use crate::keyspace::HashedKey;
+use crate::values::Collection;
 use crate::values::stream::{Group, Stream, StreamId, read_text};
 use protocol::resp::ReplyWriter;
 
@@ -264,7 +265,10 @@ fn destroy(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let stream = context.read::<Stream>(&key)?.ok_or(NO_KEY)?;
     let exists = stream.group(name).is_some();
     if exists {
-        context.change(&key, |stream: &mut Stream| stream.remove_group(name));
+        let removed = context.change(&key, |stream: &mut Stream| stream.remove_group(name));
+        if let Some(group) = removed.flatten() {
+            context.engine.keyspace.discard(group.wrap());
+        }
         log(context, &key, &[b"XGROUP", b"DESTROY", key.bytes, name]);
         told(context, &key, "xgroup-destroy");
         // Those that wait as consumers of the group are told that it has gone.

@@ -48,6 +48,8 @@ pub struct Group {
 /// Bytes of a consumer beside its name: the struct, its counts and its places in two tables.
 const CONSUMER_BYTES: u64 = size_of::<Consumer>() as u64 + 64;
 
+const CONSUMERS_DROPPED_AT_ONCE: usize = 64;
+
 impl Group {
     pub fn new(last_id: StreamId, entries_read: Option<u64>) -> Self {
         Self {
@@ -165,15 +167,20 @@ impl Group {
         consumers + (self.pending.len() * each) as u64
     }
 
-    /// Drops a bounded part of what is pending; `true` while some is left.
+    /// Drops a bounded part of the consumers and of what is pending; `true` while some is left.
     pub fn drop_part(&mut self) -> bool {
-        for consumer in self.consumers.iter_mut().flatten() {
-            if !consumer.pending.is_empty() {
-                Rc::make_mut(consumer).pending.drop_part();
-                return true;
+        for _ in 0..CONSUMERS_DROPPED_AT_ONCE {
+            match self.consumers.last_mut() {
+                None => return self.pending.drop_part(),
+                Some(Some(last)) if !last.pending.is_empty() => {
+                    Rc::make_mut(last).pending.drop_part();
+                    return true;
+                }
+                Some(_) => drop(self.consumers.pop()),
             }
+            self.by_name.pop_first();
         }
-        self.pending.drop_part()
+        true
     }
 }
 
@@ -203,6 +210,27 @@ mod tests {
         assert_eq!(group.pending().get(id), Some(&pending(bob, 2)));
         assert!(group.acknowledge(id) && !group.acknowledge(id));
         assert_eq!(group.consumer(bob).unwrap().pending().len(), 0);
+    }
+
+    #[test]
+    fn a_group_is_dropped_in_parts_however_many_consumers_it_has() {
+        let mut group = Group::new(StreamId::MIN, None);
+        for number in 0..1_000u64 {
+            let name = format!("consumer {number}");
+            let (consumer, _) = group.consumer_or_new(name.as_bytes(), 1);
+            for seq in 0..10 {
+                group.deliver(StreamId::new(number, seq), pending(consumer, 1));
+            }
+        }
+        let (mut steps, mut left) = (0, (1_000, 10_000));
+        while group.drop_part() {
+            let now = (group.consumer_count(), group.pending.len());
+            assert!(left.0 - now.0 <= CONSUMERS_DROPPED_AT_ONCE && left.1 - now.1 <= 256);
+            left = now;
+            steps += 1;
+        }
+        assert!(steps > 1_000, "{steps}");
+        assert_eq!((group.consumer_count(), group.pending.len()), (0, 0));
     }
 
     #[test]
