@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed step of a test ends it.
 
+mod dataset;
+mod equality;
 mod failover;
 mod harness;
 mod messages;
@@ -9,5 +11,7 @@ mod migration;
 mod plain;
 mod quorum;
 mod restart;
+mod users;
 mod waiting;
+mod workload;
 mod writer;

@@ -83,21 +83,6 @@ async fn a_member_that_lost_its_volume_comes_back_by_a_full_sync() {
     let mut cluster = Cluster::start(1, 2).await;
     cluster.run("s0-0", "SET a 1").await;
     cluster.kill("s0-1");
-    std::fs::remove_dir_all(cluster.folder.path().join("s0-1")).unwrap();
-    cluster.restart("s0-1").await;
-    let status = cluster.status("s0-1").await;
-    assert_eq!(
-        status.role,
-        protocol::status::Role::Waiting,
-        "an unknown id counts for nothing"
-    );
-    cluster
-        .change(|topology| {
-            let member = topology.shards[0].member_mut("s0-1").unwrap();
-            member.id = status.id;
-            member.standing = protocol::topology::Standing::Learner;
-        })
-        .await;
-    cluster.serving().await;
+    cluster.come_back_empty("s0-1").await;
     cluster.until_equal("s0-0", "s0-1").await;
 }

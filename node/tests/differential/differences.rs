@@ -179,6 +179,13 @@ pub fn excuse(words: &[Vec<u8>], node: &[u8]) -> bool {
     })
 }
 
+/// Whether there is a listed difference for such a request.
+pub fn is_listed(words: &[Vec<u8>]) -> bool {
+    let request = words.join(&b' ').to_ascii_lowercase();
+    let mut requests = DIFFERENCES.iter().map(|difference| difference.request);
+    requests.any(|listed| request.starts_with(listed.as_bytes()))
+}
+
 /// Small lists and sets are listpacks since Redis 7.2; before, every list was a quicklist, and a
 /// set of more than integers a hashtable.
 pub fn is_new_encoding(redis: &[u8], node: &[u8]) -> bool {

@@ -3,6 +3,7 @@
 
 pub mod hashes;
 pub mod lists;
+pub mod scripts;
 pub mod sets;
 pub mod sort;
 pub mod sorted;
@@ -21,6 +22,7 @@ pub const FAMILIES: &[&Family] = &[
     &hashes::FAMILY,
     &sets::FAMILY,
     &streams::FAMILY,
+    &scripts::FAMILY,
 ];
 
 /// Placeholders whose words are one argument each, even with a space or with any byte in them.

@@ -158,6 +158,7 @@ const TEMPLATES: &[&str] = &[
     "GET $hk",
     "$v $v*",
     "NOSUCH$v $v*",
+    "EVAL $body 1 $k $v",
 ];
 
 pub struct Generator {
@@ -204,6 +205,14 @@ impl Generator {
     }
 
     fn request(&mut self) -> Request {
+        Request {
+            words: self.words(),
+            connection: self.below(CONNECTIONS),
+        }
+    }
+
+    /// The words of a random request.
+    pub fn words(&mut self) -> Vec<Vec<u8>> {
         let template = match self.below(2) {
             0 => self.pick(self.theme.templates),
             _ => self.pick(TEMPLATES),
@@ -217,10 +226,12 @@ impl Generator {
             words.truncate(2);
         }
         self.mutate(&mut words);
-        Request {
-            connection: self.below(CONNECTIONS),
-            words,
+        // A count that only Redis 7.0 takes leaves another list there.
+        let least = i64::MIN.to_string();
+        if words[0].eq_ignore_ascii_case(b"LREM") && words.get(2) == Some(&least.into_bytes()) {
+            words[2] = b"-1".to_vec();
         }
+        words
     }
 
     /// Appends what a word of a template stands for.
@@ -244,6 +255,8 @@ impl Generator {
             "t" => return words.push(latin(self.pick(TIMES))),
             "f" => return words.push(latin(self.pick(FLOATS))),
             "p" => return words.push(latin(self.pick(PATTERNS))),
+            "body" => return words.push(self.body().into_bytes()),
+            "library" => return words.push(self.library().into_bytes()),
             "copy" => self.pick(&["REPLACE", "DB 0", "DB 1", "DB $i", "DB", "replace", "$v"]),
             "restore" => self.pick(RESTORE_OPTIONS),
             "bk" => self.pick(BITMAP_KEYS),
@@ -300,7 +313,13 @@ impl Generator {
         }
         // Another count might pop some members of many.
         // Redis 7.0 takes a name from a HELLO that it then refuses; 7.2 does not.
-        if words[0] == b"HELLO" || blocks(words) || words[0] == b"SPOP" {
+        // Scripts are long, and their errors quote where they stand.
+        if words[0].starts_with(b"EVAL")
+            || words[0] == b"FUNCTION"
+            || words[0] == b"HELLO"
+            || blocks(words)
+            || words[0] == b"SPOP"
+        {
             return;
         }
         // No expiry may be so short that it runs out while the sequence runs.

@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed step of a test ends it.
 
 mod acl;
+mod bodies;
 mod compare;
+mod conversation;
 mod dataset;
 mod differences;
 mod families;
@@ -19,5 +21,6 @@ mod scan;
 mod scripts;
 mod servers;
 mod tables;
+mod talk;
 mod violations;
 mod words;

@@ -12,7 +12,7 @@ const SEQUENCES: u64 = 300;
 
 const REQUESTS: usize = 40;
 
-fn variable(name: &str, default: u64) -> u64 {
+pub fn variable(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect(name))
 }
 
@@ -27,7 +27,7 @@ fn random_requests_are_answered_as_redis_answers_them() {
     for seed in first..first + count {
         let requests = Generator::new(seed).sequence(REQUESTS);
         if let Err(difference) = run(&servers, &requests) {
-            let (requests, difference) = shrink(&servers, requests, difference);
+            let (requests, difference) = shrink(requests, difference, |fewer| run(&servers, fewer));
             panic!("seed {seed}\n{}{difference}", listed(&requests));
         }
     }
@@ -43,18 +43,18 @@ fn listed(requests: &[Request]) -> String {
 }
 
 /// Leaves out requests while the rest still fails.
-fn shrink(
-    servers: &Servers,
-    mut requests: Vec<Request>,
+pub fn shrink<R: Clone>(
+    mut requests: Vec<R>,
     mut difference: String,
-) -> (Vec<Request>, String) {
+    run: impl Fn(&[R]) -> Result<(), String>,
+) -> (Vec<R>, String) {
     let mut size = requests.len() / 2;
     while size > 0 {
         let mut at = 0;
         while at < requests.len() {
             let mut fewer = requests.clone();
             fewer.drain(at..(at + size).min(requests.len()));
-            match run(servers, &fewer) {
+            match run(&fewer) {
                 Err(found) => (requests, difference) = (fewer, found),
                 Ok(()) => at += size,
             }
@@ -77,7 +77,7 @@ fn run(servers: &Servers, requests: &[Request]) -> Result<(), String> {
                  hash-max-listpack-entries 512 hash-max-listpack-value 64 \
                  set-max-intset-entries 512 zset-max-listpack-entries 128 \
                  maxmemory-policy noeviction";
-    for line in ["FLUSHALL", reset] {
+    for line in ["FLUSHALL", "SCRIPT FLUSH", "FUNCTION FLUSH", reset] {
         let (redis, node) = control.say(line);
         assert_eq!(
             (shown(&redis), shown(&node)),

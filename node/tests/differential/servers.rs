@@ -145,6 +145,32 @@ impl Link {
         }
     }
 
+    /// The next reply if it has come.
+    pub fn receive_now(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some((_, length)) = read_reply(&self.buffer).expect("a reply") {
+                return Some(self.buffer.drain(..length).collect());
+            }
+            let mut chunk = [0; 16 * 1024];
+            self.stream.set_nonblocking(true).unwrap();
+            let read = self.stream.read(&mut chunk);
+            self.stream.set_nonblocking(false).unwrap();
+            match read {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
+            }
+        }
+    }
+
+    /// A number that `INFO clients` tells.
+    pub fn info_of_clients(&mut self, field: &str) -> usize {
+        let info = self.say("INFO clients");
+        let info = String::from_utf8_lossy(&info);
+        let line = info.lines().find_map(|line| line.strip_prefix(field));
+        let number = line.and_then(|rest| rest.strip_prefix(':')).unwrap();
+        number.trim().parse().unwrap()
+    }
+
     /// Everything until the server closes the connection.
     pub fn receive_all(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.buffer);
