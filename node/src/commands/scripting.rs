@@ -7,7 +7,7 @@ use super::flag::{
 use super::key_spec::counted;
 use super::{Command, KeySpec, answers, command, help};
 use crate::execute::Context;
-use crate::execute::context::{Failure, SYNTAX, integer};
+use crate::execute::context::{Failure, integer};
 use crate::script::{Arguments, Mode, Script, flag};
 use protocol::status::Role;
 
@@ -255,7 +255,6 @@ fn flush(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let how = arguments.get(2).map(|how| how.to_ascii_lowercase());
     match (how.as_deref(), arguments.len()) {
         (None, _) | (Some(b"sync" | b"async"), 3) => {}
-        (Some(b"sync" | b"async"), _) => return Err(SYNTAX.into()),
         _ => return Err("ERR SCRIPT FLUSH only support SYNC|ASYNC option".into()),
     }
     context.engine.scripts.flush();

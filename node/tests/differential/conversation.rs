@@ -5,7 +5,7 @@
 use super::compare::{elements, same};
 use super::dataset::compare_values;
 use super::servers::{Link, Pair, Servers, shown};
-use protocol::resp::{Reply, read_reply, write_request};
+use protocol::resp::write_request;
 use std::time::{Duration, Instant};
 
 /// The last two speak RESP3.
@@ -145,10 +145,21 @@ impl Conversation {
 
     /// Takes messages up to the answer to a sign; compares them as what the request was answered.
     fn sign(&mut self, client: usize, words: &[Vec<u8>]) -> Result<(), String> {
+        let mut messages = self.signed(client);
+        if !words.is_empty() {
+            // Changes of keys with a prefix are told when a batch of requests ends.
+            for (messages, more) in messages.iter_mut().zip(self.signed(client)) {
+                messages.extend(more);
+            }
+        }
+        self.compare(client, words, &messages)
+    }
+
+    fn signed(&mut self, client: usize) -> Messages {
         self.signs += 1;
         let sign = format!("sign-{}", self.signs);
         self.send(client, &[&format!("PING {sign}")]);
-        let messages: Messages = [0, 1].map(|server| {
+        [0, 1].map(|server| {
             let link = &mut self.clients[client].links[server];
             let mut messages = Vec::new();
             loop {
@@ -159,8 +170,7 @@ impl Conversation {
                 }
                 messages.push(message);
             }
-        });
-        self.compare(client, words, &messages)
+        })
     }
 
     /// Takes the one reply of a client that transacts, with the pushes before it.
@@ -301,14 +311,17 @@ impl Conversation {
         if fits {
             return Ok(());
         }
-        let list = |messages: &[Vec<u8>]| -> String {
-            let shown = messages.iter().map(|message| shown(message));
+        let list = |messages: &[Vec<u8>], server: usize| -> String {
+            let shown = messages.iter().map(|message| match words.first() {
+                Some(word) if word == b"CLIENT" => self.described(message, server).join("\n"),
+                _ => shown(message),
+            });
             shown.collect::<Vec<_>>().join("\n        ")
         };
         Err(format!(
             "to client {client}\n redis: {}\n node:  {}",
-            list(redis),
-            list(node)
+            list(redis, 0),
+            list(node, 1)
         ))
     }
 
@@ -344,13 +357,10 @@ impl Conversation {
         const STABLE: [&str; 10] = [
             "name", "flags", "db", "sub", "psub", "ssub", "multi", "cmd", "user", "resp",
         ];
-        let text = match read_reply(reply) {
-            Ok(Some((Reply::Bulk(text), _))) => String::from_utf8_lossy(&text).into_owned(),
-            _ => return vec![shown(reply)],
-        };
+        let text = String::from_utf8_lossy(reply);
         let mut lines = Vec::new();
         for line in text.lines() {
-            let fields = line.trim_start_matches("txt:").split(' ');
+            let fields = line.trim_start_matches("txt:").split([' ', '\r']);
             let fields: Vec<(&str, &str)> = fields.filter_map(|f| f.split_once('=')).collect();
             let of = |name: &str| fields.iter().find(|f| f.0 == name).map_or("", |f| f.1);
             let mine = self.clients.iter().position(|c| c.ids[server] == of("id"));
@@ -358,6 +368,9 @@ impl Conversation {
                 let stable: Vec<String> = STABLE.iter().map(|name| of(name).to_owned()).collect();
                 lines.push(format!("{number}: {}", stable.join(" ")));
             }
+        }
+        if lines.is_empty() {
+            return vec![self.without_ids(reply, server)];
         }
         lines.sort_unstable();
         lines
