@@ -40,7 +40,8 @@ pub const COMMANDS: &[Command] = &[command(
         "6.2.0",
         "Describes the connection.",
         |context, _| {
-            let line = context.session.describe(context.now_ms, false) + "\n";
+            let condition = context.engine.condition_of(context.session, false);
+            let line = context.session.describe(context.now_ms, condition) + "\n";
             context.reply.verbatim("txt", line.as_bytes());
         },
     )
@@ -286,7 +287,8 @@ fn list(context: &mut Context, arguments: &[&[u8]]) {
     let others = others.map(|(id, session)| (session, engine.is_blocked(id)));
     for (session, blocked) in others.chain([(&*context.session, false)]) {
         if filter.matches(session, now_ms) {
-            lines.push((session.id, session.describe(context.now_ms, blocked)));
+            let condition = engine.condition_of(session, blocked);
+            lines.push((session.id, session.describe(now_ms, condition)));
         }
     }
     lines.sort_unstable_by_key(|(id, _)| *id);

@@ -1,7 +1,7 @@
 //! `HyperLogLog`: PFADD, PFCOUNT, PFMERGE and what looks into them, on strings.
 
 use super::Group::HyperLogLog;
-use super::flag::{ADMIN, DENY_OOM, FAST, READ, WRITE};
+use super::flag::{ADMIN, DENY_OOM, FAST, MAY_REPLICATE, READ, WRITE};
 use super::key_spec::{key, keys};
 use super::{Command, answers, command};
 use crate::execute::Context;
@@ -34,7 +34,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .key_flags("RW access")
     .syntax("key...")
-    .flags(READ)
+    .flags(READ | MAY_REPLICATE)
     .key_range(1, -1, 1),
     command(
         "pfmerge",

@@ -5,7 +5,7 @@
 //! the reply goes to the session's outbox. Requests are executed after the command (or the whole
 //! transaction or script) that changed the key, so nobody sees the state in between.
 
-use super::session::SessionId;
+use super::session::{Condition, Session, SessionId};
 use super::view::Refusal;
 use super::{Context, Engine, Outcome};
 use crate::commands::{Command, Group};
@@ -272,6 +272,14 @@ impl Engine {
     /// Whether a session waits for keys or for replicas.
     pub fn is_blocked(&self, id: SessionId) -> bool {
         self.blocked.contains(id) || self.waits.contains(id)
+    }
+
+    /// What `CLIENT LIST` tells of a session that the session does not know.
+    pub fn condition_of(&self, session: &Session, blocked: bool) -> Condition {
+        Condition {
+            blocked,
+            dirty: self.watched.is_dirty(session.id),
+        }
     }
 
     pub(super) fn finish_blocked(&mut self, id: SessionId, reply: &[u8]) {

@@ -144,3 +144,15 @@ fn reset_ends_everything() {
         assert!(line.contains(part), "{part}: {line}");
     }
 }
+
+#[test]
+fn a_client_whose_watched_key_has_changed_is_marked() {
+    let mut party = Party::of(2);
+    party.run(1, "WATCH a");
+    assert!(party.run(0, "CLIENT LIST ID 2").contains(" flags=N "));
+    party.run(0, "SET a 1");
+    assert!(party.run(0, "CLIENT LIST ID 2").contains(" flags=d "));
+    assert!(party.run(1, "CLIENT INFO").contains(" flags=d "));
+    party.run(1, "UNWATCH");
+    assert!(party.run(1, "CLIENT INFO").contains(" flags=N "));
+}

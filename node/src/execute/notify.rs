@@ -77,13 +77,16 @@ pub fn write(classes: u32) -> String {
         .collect()
 }
 
+/// Commands that write and yet count as readers of the key they are about.
+const READ_BEFORE: [&str; 3] = ["getdel", "getex", "getset"];
+
 impl Engine {
     /// Tells that a key that a command wants to read is not there.
     #[inline]
     pub(super) fn notify_miss(&mut self, key: &[u8]) {
         if self.config.notify_events & class::MISS != 0
             && let Some(command) = self.current
-            && command.has(flag::READ)
+            && (command.has(flag::READ) || READ_BEFORE.contains(&command.name))
             && !command.name.starts_with("object")
         {
             self.notify(class::MISS, "keymiss", key);

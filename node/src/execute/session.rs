@@ -185,7 +185,7 @@ impl Session {
     }
 
     /// One letter for each of its states.
-    fn flags(&self, blocked: bool) -> String {
+    fn flags(&self, Condition { blocked, dirty }: Condition) -> String {
         let tracking = self.tracking.as_deref();
         let states = [
             ('O', self.monitors),
@@ -198,6 +198,7 @@ impl Session {
                 'B',
                 tracking.is_some_and(|tracking| tracking.mode == Mode::Broadcast),
             ),
+            ('d', dirty),
             ('r', self.read_only),
             ('e', self.no_evict),
             ('T', self.no_touch),
@@ -221,11 +222,11 @@ impl Session {
     }
 
     /// The line of `CLIENT LIST`.
-    pub fn describe(&self, now_ms: u64, blocked: bool) -> String {
+    pub fn describe(&self, now_ms: u64, condition: Condition) -> String {
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
         let queued = self.transaction.as_ref();
         let multi = queued.map_or(-1, |transaction| transaction.commands.len() as i64);
-        let flags = self.flags(blocked);
+        let flags = self.flags(condition);
         let own = self.tracking.as_ref();
         let redirect = own.map_or(-1, |own| own.redirect.unwrap_or(0) as i64);
         format!(
@@ -259,6 +260,15 @@ impl Session {
             self.library_version,
         )
     }
+}
+
+/// What the engine knows of a session beside.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Condition {
+    /// It waits for keys.
+    pub blocked: bool,
+    /// A key that it watches has changed.
+    pub dirty: bool,
 }
 
 /// All sessions.

@@ -211,6 +211,8 @@ impl Engine {
         }
         let by = self.running.session;
         if !self.tracked.prefixes.is_empty() {
+            // For Redis what a script changes is nobody's own doing here, though it is below.
+            let by = by.filter(|_| !self.in_script);
             self.tracked.broadcast(key, by);
         }
         if !self.tracked.keys.is_empty() {

@@ -176,3 +176,15 @@ fn events_of_keys_are_published() {
         "*4 $8 pmessage $10 __key*__:* $16 __keyspace@0__:a $3 del"
     );
 }
+
+#[test]
+fn what_a_script_changes_is_broadcast_to_its_own_client_too() {
+    let mut party = resp3(1);
+    party.run(0, "CLIENT TRACKING ON BCAST NOLOOP");
+    party.run(0, "SET a 1");
+    party.engine.tell_prefixes();
+    assert_eq!(party.mail(0), "");
+    party.run(0, "EVAL redis.call('SET','a',2) 0");
+    party.engine.tell_prefixes();
+    assert_eq!(party.mail(0), ">2 $10 invalidate *1 $1 a");
+}

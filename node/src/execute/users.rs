@@ -84,7 +84,7 @@ impl Engine {
             place,
             object: object.to_vec(),
             user: user.to_vec(),
-            client: session.describe(now_ms, false),
+            client: session.describe(now_ms, self.condition_of(session, false)),
             id: 0,
             created_ms: now_ms,
             updated_ms: now_ms,

@@ -21,6 +21,7 @@ const ALSO_WRITE: &[&str] = &[
     "evalsha",
     "exec",
     "fcall",
+    "pfcount",
 ];
 
 /// Primaries with other random numbers, so that a pick is seen to be logged as what was picked.

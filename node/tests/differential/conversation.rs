@@ -37,6 +37,17 @@ fn is_push(message: &[u8]) -> bool {
     message.starts_with(b">")
 }
 
+/// What a client is told of its own doing follows on the reply since Redis 7.2: first of keys that
+/// are invalid, then the messages. Before, messages stood in front.
+fn in_order_of_7_2(mut messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    messages.sort_by_key(|message| match is_push(message) {
+        false => 0,
+        true if message.starts_with(b">2\r\n$10\r\ninvalidate") => 1,
+        true => 2,
+    });
+    messages
+}
+
 fn words_of(line: &str) -> Words {
     line.split(' ')
         .map(|word| word.as_bytes().to_vec())
@@ -152,7 +163,7 @@ impl Conversation {
                 messages.extend(more);
             }
         }
-        self.compare(client, words, &messages)
+        self.compare(client, words, &messages.map(in_order_of_7_2))
     }
 
     fn signed(&mut self, client: usize) -> Messages {
@@ -177,6 +188,7 @@ impl Conversation {
     fn take_one(&mut self, client: usize, line: &str) -> Result<(), String> {
         let messages: Messages = [0, 1].map(|server| self.replied(client, server));
         let words = words_of(line);
+        let messages = messages.map(in_order_of_7_2);
         self.compare(client, &words, &messages)?;
         let own = &mut self.clients[client];
         let reply = messages[1].last().map_or(&b""[..], Vec::as_slice);
@@ -244,7 +256,7 @@ impl Conversation {
             self.clients[client].waits = Some(words);
             return Ok(());
         }
-        self.compare(client, &words, &messages)
+        self.compare(client, &words, &messages.map(in_order_of_7_2))
     }
 
     /// Takes the replies of those that wait no more.
@@ -280,7 +292,8 @@ impl Conversation {
         for (client, messages) in messages.iter().enumerate() {
             let replied = messages[0].iter().any(|message| !is_push(message));
             if replied && let Some(words) = self.clients[client].waits.take() {
-                self.compare(client, &words, messages)?;
+                let messages = messages.clone().map(in_order_of_7_2);
+                self.compare(client, &words, &messages)?;
             }
         }
         Ok(())

@@ -72,5 +72,6 @@ pub const BITS: Examples = &[
         "PFADD a 1 2 3 | PFADD b 3 4 | PFADD c 9 | PFMERGE c a b",
     ),
     ("pfmerge", "PFMERGE a nosuch"),
+    ("pfcount", "PFADD h a b c | PFCOUNT h"),
     ("pfmerge", "PFADD a 1 2 3 | PFDEBUG TODENSE a | PFMERGE b a"),
 ];
