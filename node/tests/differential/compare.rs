@@ -38,12 +38,12 @@ pub fn measure_of(words: &[Vec<u8>]) -> Measure {
             _,
         ) => Measure::Unordered,
         (b"hrandfield" | b"srandmember", _) if words.len() > 2 => Measure::Count,
-        // Functions stand in the order of a hash table.
-        (b"function", b"list") => Measure::Kind,
         // Its sentences are each server's own.
         (_, b"help") if words.len() == 2 => Measure::Kind,
         // Payloads of DUMP are compared by what the other server restores of them.
+        // Functions stand in the order of a hash table.
         (b"client", b"id")
+        | (b"function", b"list")
         | (b"memory", b"usage" | b"stats" | b"doctor" | b"malloc-stats")
         | (b"object", b"freq" | b"idletime" | b"refcount")
         | (
