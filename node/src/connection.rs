@@ -246,12 +246,12 @@ impl Connection {
     fn sends_too_much(&self) -> bool {
         let bytes = self.buffer.len() as u64;
         // No limit is lower.
-        let checked = bytes >= 1024 * 1024;
-        checked
-            && bytes
-                > self
-                    .member
-                    .with(|state| state.engine.config.query_bytes_max)
+        bytes >= 1024 * 1024
+            && self.member.with(|state| {
+                let too_much = bytes > state.engine.config.query_bytes_max;
+                state.engine.stats.over_query_limit += u64::from(too_much);
+                too_much
+            })
     }
 
     /// Executes bytes that have arrived; `None` when there are none: the client has closed, or has
@@ -347,6 +347,7 @@ impl Connection {
         }
         self.member.with(|state| {
             state.engine.stats.net_output_bytes += self.out.len() as u64;
+            state.engine.stats.writes += 1;
         });
         self.out.clear();
         self.out.shrink_to(KEPT_BYTES);

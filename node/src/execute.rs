@@ -30,6 +30,8 @@ pub mod histogram;
 pub mod latency;
 #[cfg(test)]
 mod list_tests;
+#[cfg(test)]
+mod measure_tests;
 mod monitor;
 pub mod notify;
 pub mod output_limit;

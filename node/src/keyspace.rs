@@ -305,6 +305,11 @@ impl Keyspace {
         before - self.keys
     }
 
+    /// How many large values and whole slots have been let go and are not freed yet.
+    pub fn garbage_len(&self) -> usize {
+        self.garbage.len()
+    }
+
     /// Frees about `entries_max` entries or parts of collections; `true` while some are left.
     pub fn collect_garbage(&mut self, entries_max: usize) -> bool {
         let mut budget = entries_max;

@@ -3,7 +3,8 @@
 use crate::commands::CommandTable;
 use crate::member::State;
 use prometheus::{
-    Counter, Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Counter, CounterVec, Encoder, GaugeVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 use protocol::status::Role;
 
@@ -137,6 +138,11 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("kv_expired_keys_total", "Keys that expired.", |s| {
         s.engine.stats.expired_keys
     }),
+    (
+        "kv_evicted_clients_total",
+        "Clients disconnected for their memory.",
+        |s| s.engine.stats.evicted_clients,
+    ),
     ("kv_evicted_keys_total", "Keys evicted.", |s| {
         s.engine.stats.evicted_keys
     }),
@@ -199,14 +205,50 @@ fn register_role(registry: &Registry, state: &State) -> prometheus::Result<()> {
     registry.register(Box::new(roles))
 }
 
+/// Percentiles shown of how long commands take.
+const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
+
+/// Of the commands that were called.
 fn register_commands(registry: &Registry, state: &State) -> prometheus::Result<()> {
     let opts = Opts::new("kv_commands_total", "Commands executed.");
     let commands = IntCounterVec::new(opts, &["command"])?;
+    let opts = Opts::new(
+        "kv_commands_failed_total",
+        "Commands answered with an error.",
+    );
+    let failed = IntCounterVec::new(opts, &["command"])?;
+    let opts = Opts::new("kv_command_seconds_total", "Time that commands took.");
+    let seconds = CounterVec::new(opts, &["command"])?;
+    let opts = Opts::new(
+        "kv_command_latency_seconds",
+        "Percentiles of the time that one command took, since the start or CONFIG RESETSTAT.",
+    );
+    let latency = GaugeVec::new(opts, &["command", "percentile"])?;
+    let stats = &state.engine.stats;
     for row in CommandTable.all() {
-        let calls = state.engine.stats.calls(row.index);
-        if calls > 0 {
-            commands.with_label_values(&[row.name]).inc_by(calls);
+        let counted = stats.command(row.index);
+        if counted.calls > 0 {
+            let labels = &[row.name];
+            commands.with_label_values(labels).inc_by(counted.calls);
+            failed.with_label_values(labels).inc_by(counted.failed);
+            let taken = counted.nanoseconds as f64 / NANOSECONDS_PER_SECOND;
+            seconds.with_label_values(labels).inc_by(taken);
+        }
+        for (histogram, percent) in stats
+            .histogram(row.index)
+            .into_iter()
+            .cycle()
+            .zip(PERCENTILES)
+        {
+            let value = histogram.percentile(percent) as f64 / NANOSECONDS_PER_SECOND;
+            let percent = percent.to_string();
+            latency.with_label_values(&[row.name, &percent]).set(value);
         }
     }
-    registry.register(Box::new(commands))
+    registry.register(Box::new(commands))?;
+    registry.register(Box::new(failed))?;
+    registry.register(Box::new(seconds))?;
+    registry.register(Box::new(latency))
 }
+
+const NANOSECONDS_PER_SECOND: f64 = 1e9;

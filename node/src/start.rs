@@ -163,6 +163,10 @@ fn prepare(member: &Member) -> anyhow::Result<()> {
         state.engine.effects.discarded = !options.cluster && options.dir.is_none();
         let facts = &mut state.engine.view.facts;
         facts.run_id = new_id();
+        let system = rustix::system::uname();
+        facts.os = [system.sysname(), system.release(), system.machine()]
+            .map(|part| part.to_string_lossy().into_owned())
+            .join(" ");
         facts.bind = options.bind.to_string();
         facts.port = options.port;
         facts.started_ms = now_ms;

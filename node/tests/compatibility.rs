@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A failed step of a test ends it.
 
 use kv_node::commands::{Command, CommandTable, REDIS_VERSION, Support};
+use kv_node::execute::config::{ConfigOption, options};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -34,7 +35,28 @@ fn page() -> String {
             writeln!(page, "| {name} | {} | {state} | {note} |", row.since).unwrap();
         }
     }
-    page
+    page + &options_table()
+}
+
+/// The options of `CONFIG`, and what setting them does.
+fn options_table() -> String {
+    let mut table = "\n## Options\n\n`CONFIG SET` takes the options in effect; one that is fixed \
+                     only with the value it has, if Redis can change it.\nAn option that is kept \
+                     is remembered because clients set it, and changes nothing.\n\n\
+                     | option | state | note |\n|---|---|---|\n"
+        .to_owned();
+    let mut rows: Vec<&ConfigOption> = options().filter(|option| !option.hidden).collect();
+    rows.sort_by_key(|option| option.name);
+    for option in rows {
+        let (state, note) = match (option.kept, option.only_at_start, option.set) {
+            (Some(reason), ..) => ("kept", reason),
+            (None, true, Some(_)) => ("at start", ""),
+            (None, true, None) => ("fixed", ""),
+            (None, false, _) => ("in effect", ""),
+        };
+        writeln!(table, "| {} | {state} | {note} |", option.name).unwrap();
+    }
+    table
 }
 
 #[test]

@@ -1,10 +1,26 @@
 //! INFO: Redis' sections and field names.
 
+/// Appends `name:value` lines.
+macro_rules! lines {
+    ($text:expr, $($name:literal: $value:expr),+ $(,)?) => {
+        $(
+            // Writing to a string cannot fail.
+            let _ = write!($text, concat!($name, ":{}\r\n"), $value);
+        )+
+    };
+}
+
+mod commands;
+mod keysizes;
+mod memory;
+mod replication;
+
 use super::Group::Server;
 use super::flag::{DANGEROUS, LOADING, STALE};
-use super::{Command, CommandTable, command};
+use super::{Command, command};
 use crate::execute::pubsub::Kind;
 use crate::execute::{Context, Engine};
+use crate::keyspace::entry::EntryRef;
 use protocol::status::Role;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -30,23 +46,28 @@ pub const COMMANDS: &[Command] = &[command(
 
 type Section = (&'static str, fn(&mut String, &Engine, u64));
 
-const SECTIONS: [Section; 12] = [
+const SECTIONS: [Section; 14] = [
     ("Server", server),
     ("Clients", clients),
-    ("Memory", memory),
+    ("Memory", memory::memory),
     ("Persistence", persistence),
     ("Stats", stats),
-    ("Replication", replication),
+    ("Replication", replication::replication),
     ("CPU", cpu),
     ("Modules", |_, _, _| {}),
-    ("Commandstats", command_stats),
-    ("Errorstats", error_stats),
+    ("Commandstats", commands::command_stats),
+    ("Errorstats", commands::error_stats),
+    ("Latencystats", commands::latency_stats),
     ("Cluster", cluster),
     ("Keyspace", keyspace),
+    ("Keysizes", keysizes::keysizes),
 ];
 
 /// Sections shown only when asked for.
-const EXTRA: [&str; 1] = ["Commandstats"];
+const EXTRA: [&str; 2] = ["Commandstats", "Latencystats"];
+
+/// A section that goes through all keys: only its own name asks for it.
+const COSTLY: &str = "Keysizes";
 
 fn info(context: &mut Context, arguments: &[&[u8]]) {
     let words: Vec<String> = arguments[1..]
@@ -60,7 +81,8 @@ fn info(context: &mut Context, arguments: &[&[u8]]) {
     let mut text = String::new();
     for (name, write) in SECTIONS {
         let asked = words.contains(&name.to_lowercase());
-        if everything || asked || (default && !EXTRA.contains(&name)) {
+        let usual = default && !EXTRA.contains(&name);
+        if asked || ((everything || usual) && name != COSTLY) {
             text += if text.is_empty() { "" } else { "\r\n" };
             text += "# ";
             text += name;
@@ -71,20 +93,13 @@ fn info(context: &mut Context, arguments: &[&[u8]]) {
     context.reply.verbatim("txt", text.as_bytes());
 }
 
-/// Appends `name:value` lines.
-macro_rules! lines {
-    ($text:expr, $($name:literal: $value:expr),+ $(,)?) => {
-        $(
-            // Writing to a string cannot fail.
-            let _ = write!($text, concat!($name, ":{}\r\n"), $value);
-        )+
-    };
-}
-
 static EXECUTABLE: LazyLock<String> = LazyLock::new(|| {
     let path = std::env::current_exe();
     path.map_or(String::new(), |path| path.display().to_string())
 });
+
+/// How often the member does what has to be done regularly.
+const TICKS_PER_SECOND: u32 = 50;
 
 fn server(text: &mut String, engine: &Engine, now_ms: u64) {
     let facts = &engine.view.facts;
@@ -95,7 +110,7 @@ fn server(text: &mut String, engine: &Engine, now_ms: u64) {
         "redis_git_sha1": "00000000",
         "redis_git_dirty": 0,
         "redis_mode": if engine.view.is_cluster() { "cluster" } else { "standalone" },
-        "os": std::env::consts::OS,
+        "os": facts.os,
         "arch_bits": usize::BITS,
         "multiplexing_api": "epoll",
         "process_supervised": "no",
@@ -105,55 +120,33 @@ fn server(text: &mut String, engine: &Engine, now_ms: u64) {
         "server_time_usec": now_ms * 1000,
         "uptime_in_seconds": uptime,
         "uptime_in_days": uptime / 86400,
+        "hz": TICKS_PER_SECOND,
+        "configured_hz": engine.config.kept.get("hz").map_or("10", String::as_str),
         "lru_clock": (now_ms / 1000) & 0xff_ffff,
         "executable": EXECUTABLE.as_str(),
         "config_file": "",
         "io_threads_active": 0,
+        "listener0": format_args!("name=tcp,bind={},port={}", facts.bind, facts.port),
     );
 }
 
 fn clients(text: &mut String, engine: &Engine, _now_ms: u64) {
+    let sessions = || engine.sessions.iter().map(|(_, session)| session);
+    let input = sessions().map(|session| session.query_bytes).max();
+    let output = sessions().map(|session| session.unsent.bytes).max();
     lines!(text,
         "connected_clients": engine.sessions.len(),
         "cluster_connections": 0,
         "maxclients": engine.config.maxclients,
+        "client_recent_max_input_buffer": input.unwrap_or(0),
+        "client_recent_max_output_buffer": output.unwrap_or(0),
         "blocked_clients": engine.blocked.len() + engine.waits.len(),
         "tracking_clients": engine.tracked.clients(),
+        "pubsub_clients": sessions().filter(|session| session.listens()).count(),
+        "watching_clients": sessions().filter(|session| !session.watching.is_empty()).count(),
         "clients_in_timeout_table": 0,
+        "total_blocking_keys": engine.blocked.keys(),
     );
-}
-
-fn memory(text: &mut String, engine: &Engine, _now_ms: u64) {
-    let used = engine.used_bytes();
-    let peak = engine.stats.used_bytes_peak.max(used);
-    let dataset = engine.keyspace.bytes();
-    let resident = engine.view.facts.resident_bytes;
-    let maxmemory = engine.config.maxmemory_bytes;
-    lines!(text,
-        "used_memory": used,
-        "used_memory_human": human(used),
-        "used_memory_rss": resident,
-        "used_memory_rss_human": human(resident),
-        "used_memory_peak": peak,
-        "used_memory_peak_human": human(peak),
-        "used_memory_peak_perc": percent(used, peak),
-        "used_memory_overhead": used - dataset,
-        "used_memory_startup": 0,
-        "used_memory_dataset": dataset,
-        "used_memory_dataset_perc": percent(dataset, used),
-        "maxmemory": maxmemory,
-        "maxmemory_human": human(maxmemory),
-        "maxmemory_policy": engine.config.maxmemory_policy.name(),
-        "mem_fragmentation_ratio": format_args!("{:.2}", resident as f64 / used.max(1) as f64),
-        "mem_fragmentation_bytes": resident as i64 - used as i64,
-        "mem_not_counted_for_evict": 0,
-        "mem_allocator": "jemalloc-5.3.1",
-        "active_defrag_running": 0,
-    );
-}
-
-fn percent(part: u64, whole: u64) -> String {
-    format!("{:.2}%", part as f64 * 100.0 / whole.max(1) as f64)
 }
 
 fn persistence(text: &mut String, engine: &Engine, _now_ms: u64) {
@@ -182,6 +175,23 @@ fn persistence(text: &mut String, engine: &Engine, _now_ms: u64) {
         "aof_current_size": facts.log_bytes + facts.base_bytes,
         "aof_base_size": facts.base_bytes,
     );
+    persistence_of_redis(text, facts.queued_bytes);
+}
+
+/// What Redis does with forks and buffers: there are no forks, and one queue.
+fn persistence_of_redis(text: &mut String, queued_bytes: u64) {
+    lines!(text,
+        "current_cow_peak": 0,
+        "current_cow_size": 0,
+        "current_cow_size_age": 0,
+        "current_fork_perc": "0.00",
+        "rdb_last_cow_size": 0,
+        "aof_last_cow_size": 0,
+        "aof_buffer_length": queued_bytes,
+        "aof_delayed_fsync": 0,
+        "module_fork_in_progress": 0,
+        "module_fork_last_cow_size": 0,
+    );
 }
 
 fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
@@ -199,8 +209,14 @@ fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
         "sync_partial_ok": stats.partial_syncs_accepted,
         "sync_partial_err": stats.partial_syncs_refused,
         "expired_keys": stats.expired_keys,
+        "expired_stale_perc": "0.00",
+        "expired_time_cap_reached_count": stats.expiry_slices_spent,
+        "expire_cycle_cpu_milliseconds": stats.expiry_ns / 1_000_000,
+        "expired_subkeys": stats.expired_fields,
         "evicted_keys": stats.evicted_keys,
-        "evicted_clients": 0,
+        "evicted_clients": stats.evicted_clients,
+        "total_eviction_exceeded_time": 0,
+        "current_eviction_exceeded_time": 0,
         "keyspace_hits": stats.keyspace_hits,
         "keyspace_misses": stats.keyspace_misses,
         "pubsub_channels": engine.pubsub.of(Kind::Channel).len(),
@@ -218,115 +234,64 @@ fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
         "acl_access_denied_cmd": engine.acl.denied.command,
         "acl_access_denied_key": engine.acl.denied.key,
         "acl_access_denied_channel": engine.acl.denied.channel,
-    );
-}
-
-/// An id of nobody.
-const NO_RUN: &str = "0000000000000000000000000000000000000000";
-
-fn replication(text: &mut String, engine: &Engine, _now_ms: u64) {
-    let facts = &engine.view.facts;
-    let replica = engine.view.role == Role::Replica;
-    lines!(text, "role": if replica { "slave" } else { "master" });
-    let shard = engine
-        .view
-        .cluster
-        .as_ref()
-        .and_then(|cluster| cluster.my_shard());
-    if replica {
-        let primary = shard.and_then(|shard| shard.primary_member());
-        let address = primary.map_or("", |primary| primary.address.as_str());
-        let (host, port) = super::server::split_address(address);
-        let link = facts.link.clone().unwrap_or_default();
-        lines!(text,
-            "master_host": host,
-            "master_port": port,
-            "master_link_status": if link.connected { "up" } else { "down" },
-            "master_last_io_seconds_ago": link.idle_ms / 1000,
-            "master_sync_in_progress": u8::from(link.syncing),
-            "slave_repl_offset": facts.offset,
-            "slave_read_only": 1,
-        );
-    }
-    lines!(text, "connected_slaves": facts.followers.len());
-    for (index, follower) in facts.followers.iter().enumerate() {
-        let member = shard.and_then(|shard| shard.member(&follower.name));
-        let address = member.map_or("", |member| member.address.as_str());
-        let (host, port) = super::server::split_address(address);
-        let state = if follower.streaming {
-            "online"
-        } else {
-            "send_bulk"
-        };
-        // Writing to a string cannot fail.
-        let _ = write!(
-            text,
-            "slave{index}:ip={host},port={port},state={state},offset={},lag=0\r\n",
-            follower.offset
-        );
-    }
-    lines!(text,
-        "master_failover_state": "no-failover",
-        "master_replid": facts.run_id,
-        "master_replid2": NO_RUN,
-        "master_repl_offset": facts.offset,
-        "second_repl_offset": -1,
-        "kvcluster_epoch": facts.epoch,
-        "kvcluster_committed_offset": facts.committed_offset,
-        "repl_backlog_active": 1,
-        "repl_backlog_size": engine.config.backlog_bytes,
+        "dump_payload_sanitizations": 0,
+        "total_reads_processed": stats.reads,
+        "total_writes_processed": stats.writes,
+        "io_threaded_reads_processed": 0,
+        "io_threaded_writes_processed": 0,
+        "client_query_buffer_limit_disconnections": stats.over_query_limit,
+        "client_output_buffer_limit_disconnections": stats.over_output_limit,
+        "reply_buffer_shrinks": 0,
+        "reply_buffer_expands": 0,
+        "slave_expires_tracked_keys": 0,
+        "active_defrag_hits": 0,
+        "active_defrag_misses": 0,
+        "active_defrag_key_hits": 0,
+        "active_defrag_key_misses": 0,
+        "total_active_defrag_time": 0,
+        "current_active_defrag_time": 0,
     );
 }
 
 fn cpu(text: &mut String, engine: &Engine, _now_ms: u64) {
+    let facts = &engine.view.facts;
     lines!(text,
-        "used_cpu_sys": format_args!("{:.6}", engine.view.facts.cpu_system_seconds),
-        "used_cpu_user": format_args!("{:.6}", engine.view.facts.cpu_user_seconds),
+        "used_cpu_sys": format_args!("{:.6}", facts.cpu_system_seconds),
+        "used_cpu_user": format_args!("{:.6}", facts.cpu_user_seconds),
         "used_cpu_sys_children": "0.000000",
         "used_cpu_user_children": "0.000000",
+        "used_cpu_sys_main_thread": format_args!("{:.6}", facts.thread_system_seconds),
+        "used_cpu_user_main_thread": format_args!("{:.6}", facts.thread_user_seconds),
     );
-}
-
-/// Time is not measured per command, so it is shown as 0.
-fn command_stats(text: &mut String, engine: &Engine, _now_ms: u64) {
-    for row in CommandTable.all() {
-        let counted = engine.stats.command(row.index);
-        if counted.calls + counted.rejected > 0 {
-            // Writing to a string cannot fail.
-            let _ = write!(
-                text,
-                "cmdstat_{}:calls={},usec=0,usec_per_call=0.00,\
-                 rejected_calls={},failed_calls={}\r\n",
-                row.name, counted.calls, counted.rejected, counted.failed
-            );
-        }
-    }
-}
-
-fn error_stats(text: &mut String, engine: &Engine, _now_ms: u64) {
-    for (code, count) in engine.stats.errors() {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "errorstat_{code}:count={count}\r\n");
-    }
 }
 
 fn cluster(text: &mut String, engine: &Engine, _now_ms: u64) {
     lines!(text, "cluster_enabled": u8::from(engine.view.is_cluster()));
 }
 
-fn keyspace(text: &mut String, engine: &Engine, _now_ms: u64) {
+fn keyspace(text: &mut String, engine: &Engine, now_ms: u64) {
     let keyspace = &engine.keyspace;
     if !keyspace.is_empty() {
         let (keys, expires) = (keyspace.len(), keyspace.volatile_len());
-        lines!(text, "db0": format_args!("keys={keys},expires={expires},avg_ttl=0"));
+        let ttl_ms = average_ttl_ms(engine, now_ms);
+        lines!(text, "db0": format_args!("keys={keys},expires={expires},avg_ttl={ttl_ms}"));
     }
 }
 
-/// Bytes as Redis shows them to people.
-fn human(bytes: u64) -> String {
-    let units = [("G", 1u64 << 30), ("M", 1 << 20), ("K", 1 << 10)];
-    match units.iter().find(|(_, size)| bytes >= *size) {
-        Some((unit, size)) => format!("{:.2}{unit}", bytes as f64 / *size as f64),
-        None => format!("{bytes}B"),
+/// Keys picked to tell how long those that expire have left.
+const TTL_SAMPLES: u64 = 64;
+
+/// How long keys that expire have left on average, estimated from some.
+fn average_ttl_ms(engine: &Engine, now_ms: u64) -> u64 {
+    let (mut sum, mut count) = (0, 0);
+    if engine.keyspace.volatile_len() > 0 {
+        // Spread evenly over all keys by the golden ratio.
+        let picks = (1..=TTL_SAMPLES).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let entries = picks.filter_map(|random| engine.keyspace.random_entry(random));
+        for expires_at_ms in entries.filter_map(EntryRef::expires_at_ms) {
+            sum += expires_at_ms.saturating_sub(now_ms);
+            count += 1;
+        }
     }
+    sum / u64::max(count, 1)
 }

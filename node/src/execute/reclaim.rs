@@ -78,6 +78,7 @@ impl Engine {
             }
             budget = budget.saturating_sub(dropped.max(1));
             if budget == 0 {
+                self.stats.expiry_slices_spent += 1;
                 return slot;
             }
         }

@@ -26,6 +26,16 @@ pub struct Stats {
     pub expired_fields: u64,
     pub evicted_keys: u64,
     pub evicted_clients: u64,
+    /// Clients closed because what they sent, or did not take, was too much.
+    pub over_query_limit: u64,
+    pub over_output_limit: u64,
+    /// Times that sockets were read and written.
+    pub reads: u64,
+    pub writes: u64,
+    /// Time that went into removing expired keys.
+    pub expiry_ns: u64,
+    /// Times that there was more to remove than is removed at once.
+    pub expiry_slices_spent: u64,
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub error_replies: u64,

@@ -60,18 +60,19 @@ impl Timing {
 }
 
 impl Engine {
-    /// Does something that is no command, and notes when it took long.
+    /// Does something that is no command, and notes when it took long. Gives how many nanoseconds
+    /// it took, too.
     pub fn timed<R>(
         &mut self,
         event: &'static str,
         now_ms: u64,
         act: impl FnOnce(&mut Self) -> R,
-    ) -> R {
+    ) -> (R, u64) {
         let began_ns = self.timing.now_ns();
         let result = act(self);
         let took_ns = self.timing.now_ns().saturating_sub(began_ns);
         self.note_latency(event, took_ns, now_ms);
-        result
+        (result, took_ns)
     }
 
     /// Notes what took long enough for `latency-monitor-threshold`.

@@ -118,14 +118,25 @@ pub struct Facts {
     pub bind: String,
     pub started_ms: u64,
     pub dir: Option<String>,
+    /// The operating system, its version and the machine's kind.
+    pub os: String,
     pub resident_bytes: u64,
+    /// Memory of the machine.
+    pub system_memory_bytes: u64,
     pub cpu_user_seconds: f64,
     pub cpu_system_seconds: f64,
+    /// Of the thread that executes commands.
+    pub thread_user_seconds: f64,
+    pub thread_system_seconds: f64,
     pub epoch: u64,
     pub offset: u64,
     pub committed_offset: u64,
     pub log_bytes: u64,
     pub base_bytes: u64,
+    /// Log kept in memory for replicas.
+    pub backlog_bytes: u64,
+    /// Bytes that wait for the disk.
+    pub queued_bytes: u64,
     pub rewriting: bool,
     pub link: Option<Link>,
     pub followers: Vec<Follower>,

@@ -87,6 +87,9 @@ struct Shared {
     /// An fsync failed: only a new base can be trusted.
     needs_base: AtomicBool,
     fsync: AtomicU8,
+    /// The longest write and fsync since somebody asked.
+    longest_write_ns: AtomicU64,
+    longest_fsync_ns: AtomicU64,
     error: Mutex<Option<String>>,
     progress: Notify,
 }
@@ -173,6 +176,15 @@ impl Disk {
     /// Bytes handed over that have not been dealt with yet.
     pub fn queued_bytes(&self) -> u64 {
         self.shared.queued_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many nanoseconds the longest write and the longest fsync took since this was asked last.
+    pub fn take_longest(&self) -> (u64, u64) {
+        let take = |longest: &AtomicU64| longest.swap(0, Ordering::Relaxed);
+        (
+            take(&self.shared.longest_write_ns),
+            take(&self.shared.longest_fsync_ns),
+        )
     }
 
     fn count_queued(&self, bytes: usize) {

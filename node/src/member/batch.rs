@@ -83,6 +83,7 @@ impl Member {
         let (needed, served, used) = (run.needed, run.served, run.used);
         let replies = run.replies;
         state.engine.stats.net_input_bytes += used as u64;
+        state.engine.stats.reads += 1;
         state.note_query(session, buffer.len() - used);
         let end = state.append_effects();
         let needed = needed.max(end.unwrap_or(0));

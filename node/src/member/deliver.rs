@@ -100,6 +100,7 @@ impl State {
                 "disconnected: it leaves too much output untaken"
             );
             connection.task.abort();
+            self.engine.stats.over_output_limit += 1;
         }
     }
 

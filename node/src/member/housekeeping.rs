@@ -2,6 +2,7 @@
 //! keys, freeing memory, ending pauses.
 
 use super::{Member, State};
+use crate::execute::config::Fsync;
 use protocol::status::Role;
 use std::rc::Rc;
 use std::time::Duration;
@@ -58,13 +59,16 @@ pub async fn tick(member: Rc<Member>) {
             if state.engine.view.disk_error.is_none() {
                 let engine = &mut state.engine;
                 let keys = EXPIRE_KEYS * engine.config.expire_effort as usize;
-                slot = engine.timed("expire-cycle", now_ms, |engine| {
+                let (next, took_ns) = engine.timed("expire-cycle", now_ms, |engine| {
                     engine.expire_some(slot, now_ms, keys)
                 });
+                slot = next;
+                engine.stats.expiry_ns += took_ns;
                 engine.timed("eviction-cycle", now_ms, |engine| engine.make_room(now_ms));
             }
             state.engine.serve_blocked(now_ms);
             state.engine.evict_clients();
+            state.note_disk(now_ms);
             let end = state.append_effects();
             state.deliver(end.unwrap_or(0));
             state.flush();
@@ -86,6 +90,19 @@ impl State {
             self.signals.appended.notify_waiters();
             self.advance();
             self.signals.committed.notify_waiters();
+        }
+    }
+
+    /// Notes writes and fsyncs that took long: replies wait for them, with `appendfsync always`.
+    fn note_disk(&mut self, now_ms: u64) {
+        let Some(disk) = self.log.disk() else {
+            return;
+        };
+        let (write_ns, fsync_ns) = disk.take_longest();
+        self.engine.note_latency("aof-write", write_ns, now_ms);
+        if self.engine.config.fsync == Fsync::Always {
+            self.engine
+                .note_latency("aof-fsync-always", fsync_ns, now_ms);
         }
     }
 
@@ -142,20 +159,42 @@ impl State {
                 .and_then(|pages| pages.parse::<u64>().ok());
             facts.resident_bytes = pages.unwrap_or(0) * PAGE_BYTES;
         }
-        if let Ok(stat) = std::fs::read_to_string("/proc/self/stat") {
-            // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
-            let fields = stat.rsplit(')').next().unwrap_or_default().split(' ');
-            let ticks: Vec<f64> = fields
-                .skip(12)
-                .take(2)
-                .filter_map(|t| t.parse().ok())
-                .collect();
-            if let [user, system] = ticks[..] {
-                facts.cpu_user_seconds = user / CLOCK_TICKS;
-                facts.cpu_system_seconds = system / CLOCK_TICKS;
-            }
+        if facts.system_memory_bytes == 0 {
+            facts.system_memory_bytes = system_memory_bytes();
+        }
+        if let Some((user, system)) = cpu_seconds("/proc/self/stat") {
+            facts.cpu_user_seconds = user;
+            facts.cpu_system_seconds = system;
+        }
+        if let Some((user, system)) = cpu_seconds("/proc/thread-self/stat") {
+            facts.thread_user_seconds = user;
+            facts.thread_system_seconds = system;
         }
     }
+}
+
+/// CPU time in user space and in the kernel, as a file of `/proc` tells it.
+fn cpu_seconds(path: &str) -> Option<(f64, f64)> {
+    let stat = std::fs::read_to_string(path).ok()?;
+    // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split(' ');
+    let ticks: Vec<f64> = fields
+        .skip(12)
+        .take(2)
+        .filter_map(|t| t.parse().ok())
+        .collect();
+    match ticks[..] {
+        [user, system] => Some((user / CLOCK_TICKS, system / CLOCK_TICKS)),
+        _ => None,
+    }
+}
+
+/// Memory of the machine; 0 where `/proc` does not tell it.
+fn system_memory_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kilobytes = total.and_then(|total| total.trim().split(' ').next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
 }
 
 /// Of `/proc/self/statm` on every platform the images are built for.

@@ -1,6 +1,7 @@
 //! How the member is doing: its status for the operator, and the facts that `INFO` shows.
 
 use super::{State, follower, link};
+use crate::log::disk::Disk;
 use protocol::status::{MemberStatus, Role};
 
 impl State {
@@ -46,10 +47,9 @@ impl State {
 
     /// Brings the facts of the view up to date.
     pub fn update_facts(&mut self) {
-        let (log_bytes, base_bytes) = self
-            .log
-            .disk()
-            .map_or((0, 0), crate::log::disk::Disk::sizes);
+        let (log_bytes, base_bytes) = self.log.disk().map_or((0, 0), Disk::sizes);
+        let queued_bytes = self.log.disk().map_or(0, Disk::queued_bytes);
+        let backlog_bytes = self.log.recent_bytes();
         let names: Vec<String> = self.followers.keys().cloned().collect();
         let followers = names.iter().map(|name| follower(self, name)).collect();
         let link = link(self);
@@ -61,6 +61,8 @@ impl State {
         facts.committed_offset = committed_offset;
         facts.log_bytes = log_bytes;
         facts.base_bytes = base_bytes;
+        facts.queued_bytes = queued_bytes;
+        facts.backlog_bytes = backlog_bytes;
         facts.followers = followers;
         facts.link = link;
     }

@@ -58,6 +58,14 @@ impl Cache {
         self.by_sha.len()
     }
 
+    /// Bytes of the texts of all scripts.
+    pub fn text_bytes(&self) -> u64 {
+        self.by_sha
+            .values()
+            .map(|script| script.text.len() as u64)
+            .sum()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.by_sha.is_empty()
     }

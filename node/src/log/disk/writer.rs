@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,12 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// For the thread that writes a base.
     work: Sender<Work>,
+}
+
+/// Notes how long something took, if it took longest.
+fn note_longest(longest: &AtomicU64, began: Instant) {
+    let took_ns = began.elapsed().as_nanos() as u64;
+    longest.fetch_max(took_ns, Ordering::Relaxed);
 }
 
 impl Writer {
@@ -159,7 +165,10 @@ impl Writer {
             let batch = &self.queue[done..self.queue.len().min(done + RECORDS_PER_WRITE)];
             let (count, end) = (batch.len(), batch[batch.len() - 1].1);
             let length: u64 = batch.iter().map(|(record, _)| record.len() as u64).sum();
-            if let Err(error) = write_all(&mut self.log, batch) {
+            let began = Instant::now();
+            let written = write_all(&mut self.log, batch);
+            note_longest(&self.shared.longest_write_ns, began);
+            if let Err(error) = written {
                 self.fail("writing", &error);
                 self.cut_back();
                 break;
@@ -205,7 +214,10 @@ impl Writer {
     /// After a failed fsync the kernel may have dropped the pages, and a later one that succeeds
     /// says nothing of them. So nothing more is acknowledged until a new base holds everything.
     fn fsync(&mut self) {
-        match self.log.sync_data() {
+        let began = Instant::now();
+        let synced = self.log.sync_data();
+        note_longest(&self.shared.longest_fsync_ns, began);
+        match synced {
             Ok(()) if self.shared.needs_base.load(Ordering::Acquire) => {}
             Ok(()) => {
                 self.unsynced = false;
