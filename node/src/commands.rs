@@ -312,6 +312,11 @@ impl Command {
         self.key_positions(arguments).map(|index| arguments[index])
     }
 
+    /// Whether it takes a range of keys.
+    pub fn has_several_keys(&self) -> bool {
+        self.key_range.0 != self.key_range.1
+    }
+
     /// Where the keys are among the arguments.
     pub fn key_positions(&self, arguments: &[&[u8]]) -> impl Iterator<Item = usize> + use<> {
         let (first, last, step) = self.key_range;

@@ -8,6 +8,7 @@ pub mod digest;
 pub mod entry;
 mod entry_table;
 pub mod eviction;
+mod prefetch;
 mod slot_table;
 pub mod walk;
 
@@ -164,21 +165,6 @@ impl Keyspace {
     /// The entry that [`use_live`](Self::use_live) found just now.
     pub fn entry_at(&self, key: &HashedKey, position: usize) -> Option<EntryRef<'_>> {
         self.table(key.slot).at(key.hash, position).map(Tagged::get)
-    }
-
-    /// Asks the processor for what lookups of these keys will read, so that the waiting for memory
-    /// overlaps. Changes nothing.
-    pub fn prefetch(&self, keys: &[(u16, u64)]) {
-        for (slot, _) in keys {
-            let table = std::ptr::from_ref(&self.tables[usize::from(*slot)]);
-            entry::prefetch(table.cast());
-        }
-        for (slot, hash) in keys {
-            self.tables[usize::from(*slot)].prefetch_words(*hash);
-        }
-        for (slot, hash) in keys {
-            self.tables[usize::from(*slot)].prefetch_entry(*hash);
-        }
     }
 
     /// Puts a key, in place of an older one of that name.

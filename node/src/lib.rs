@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod migrate;
 pub mod options;
 pub mod persist;
+mod prefetch;
 pub mod rdb;
 pub mod replicate;
 pub mod script;

@@ -10,6 +10,7 @@ pub mod hash;
 pub mod hyperloglog;
 pub mod lengths;
 pub mod list;
+pub mod probing;
 pub mod set;
 pub mod sorted;
 pub mod stream;

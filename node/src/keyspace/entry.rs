@@ -4,8 +4,8 @@
 
 pub(super) mod block;
 
+pub(super) use block::Tagged;
 pub use block::{Entry, EntryRef, INLINE_BYTES_MAX};
-pub(super) use block::{Tagged, prefetch};
 
 use crate::values::hash::Hash;
 use crate::values::list::List;
@@ -125,6 +125,26 @@ impl<'a> ValueRef<'a> {
                 Some(scratch)
             }
             _ => None,
+        }
+    }
+
+    /// Asks for the first memory that looking a member up reads, and gives what
+    /// [`prefetch_item`](Self::prefetch_item) needs. `None` where nothing can be fetched ahead.
+    pub fn prefetch_place(self, member: &[u8]) -> Option<(Self, u64)> {
+        let hash = match self {
+            Self::Hash(hash) => hash.prefetch_place(member),
+            Self::Set(set) => set.prefetch_place(member),
+            _ => None,
+        };
+        hash.map(|hash| (self, hash))
+    }
+
+    /// Asks for the item of the member that hash is of.
+    pub fn prefetch_item(self, hash: u64) {
+        match self {
+            Self::Hash(fields) => fields.prefetch_item(hash),
+            Self::Set(set) => set.prefetch_item(hash),
+            _ => {}
         }
     }
 

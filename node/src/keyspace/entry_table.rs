@@ -1,13 +1,13 @@
-//! A hash table of entries, sized for few keys and little memory: linear probing with Robin Hood
-//! displacement over words that hold 16 bits of the hash beside the pointer.
+//! A hash table of entries, sized for few keys and little memory: words that hold 16 bits of the
+//! hash beside the pointer, placed by `probing`.
 //!
-//! Nothing but a lookup's last step touches an entry: probing, growing and removing compare the
-//! bits in the words. Capacities are the sizes that allocators have classes for, so that a table of
-//! 61 keys, as many as a slot has with a million, is five sixths full.
-//!
-//! Source: Celis, Robin Hood Hashing (1986); removal by shifting back.
+//! Nothing but a lookup's last step touches an entry. Capacities are the sizes that allocators have
+//! classes for, so that a table of 61 keys, as many as a slot has with a million, is five sixths
+//! full.
 
-use super::entry::{Entry, EntryRef, Tagged, prefetch};
+use super::entry::{Entry, EntryRef, Tagged};
+use crate::prefetch::prefetch;
+use crate::values::probing::{self, Word, larger, most_words, places_for};
 
 #[derive(Default)]
 pub struct EntryTable {
@@ -15,22 +15,28 @@ pub struct EntryTable {
     len: u32,
 }
 
+impl Word for Tagged {
+    fn tag(&self) -> u16 {
+        Tagged::tag(self)
+    }
+}
+
 /// The bits of a hash that a word keeps. The table of a slot is divided by others.
 fn tag_of(hash: u64) -> u16 {
     hash as u16
 }
 
+fn free_places(count: usize) -> Box<[Option<Tagged>]> {
+    let mut places = Vec::new();
+    places.resize_with(count, || None);
+    places.into_boxed_slice()
+}
+
 impl EntryTable {
     /// A table with room for so many keys.
     pub fn with_room_for(keys: usize) -> Self {
-        let mut capacity = 0;
-        while keys > most_keys(capacity) {
-            capacity = larger(capacity);
-        }
-        let mut places = Vec::new();
-        places.resize_with(capacity, || None);
         Self {
-            places: places.into_boxed_slice(),
+            places: free_places(places_for(keys)),
             len: 0,
         }
     }
@@ -43,48 +49,9 @@ impl EntryTable {
         self.len == 0
     }
 
-    fn home(&self, tag: u16) -> usize {
-        (usize::from(tag) * self.places.len()) >> u16::BITS
-    }
-
-    fn next(&self, place: usize) -> usize {
-        if place + 1 == self.places.len() {
-            0
-        } else {
-            place + 1
-        }
-    }
-
-    /// How far a word at `place` is from where it would best be.
-    fn distance(&self, place: usize, tag: u16) -> usize {
-        let home = self.home(tag);
-        if place >= home {
-            place - home
-        } else {
-            place + self.places.len() - home
-        }
-    }
-
     /// Where a key is; good until the table changes.
     pub fn position(&self, hash: u64, key: &[u8]) -> Option<usize> {
-        if self.places.is_empty() {
-            return None;
-        }
-        let tag = tag_of(hash);
-        let mut place = self.home(tag);
-        let mut distance = 0;
-        while let Some(word) = &self.places[place] {
-            if word.tag() == tag {
-                if word.get().key() == key {
-                    return Some(place);
-                }
-            } else if self.distance(place, word.tag()) < distance {
-                return None;
-            }
-            place = self.next(place);
-            distance += 1;
-        }
-        None
+        probing::position(&self.places, tag_of(hash), |word| word.get().key() == key)
     }
 
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<EntryRef<'_>> {
@@ -102,88 +69,44 @@ impl EntryTable {
 
     /// Asks for the words that a lookup will read first.
     pub fn prefetch_words(&self, hash: u64) {
-        if let Some(word) = self.places.get(self.home(tag_of(hash))) {
+        let home = probing::home(self.places.len(), tag_of(hash));
+        if let Some(word) = self.places.get(home) {
             prefetch(std::ptr::from_ref(word).cast());
         }
     }
 
     /// Asks for the entry that a lookup will most likely find; reads the words.
     pub fn prefetch_entry(&self, hash: u64) {
-        if self.places.is_empty() {
-            return;
-        }
-        let tag = tag_of(hash);
-        let mut place = self.home(tag);
-        while let Some(word) = &self.places[place] {
-            if word.tag() == tag {
-                return word.prefetch();
-            }
-            place = self.next(place);
-            if word.tag() > tag {
-                return;
-            }
+        if let Some(place) = probing::position(&self.places, tag_of(hash), |_| true)
+            && let Some(word) = self.at(place)
+        {
+            word.prefetch();
         }
     }
 
     /// Adds an entry whose key is not in the table.
     pub fn insert(&mut self, hash: u64, entry: Entry) {
-        if self.len() + 1 > most_keys(self.places.len()) {
+        if self.len() + 1 > most_words(self.places.len()) {
             self.resize(larger(self.places.len()));
         }
-        self.place(Tagged::new(entry, tag_of(hash)));
+        probing::place(&mut self.places, Tagged::new(entry, tag_of(hash)));
         self.len += 1;
     }
 
-    fn place(&mut self, mut word: Tagged) {
-        let mut place = self.home(word.tag());
-        let mut distance = 0;
-        loop {
-            let Some(there) = &mut self.places[place] else {
-                self.places[place] = Some(word);
-                return;
-            };
-            let theirs = there.tag();
-            // The richer one, which is nearer to its home, makes room.
-            let theirs = self.distance(place, theirs);
-            if theirs < distance
-                && let Some(there) = &mut self.places[place]
-            {
-                std::mem::swap(there, &mut word);
-                distance = theirs;
-            }
-            place = self.next(place);
-            distance += 1;
-        }
-    }
-
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
-        let mut place = self.position(hash, key)?;
-        let removed = self.places[place].take()?;
+        let place = self.position(hash, key)?;
+        let removed = probing::take(&mut self.places, place)?;
         self.len -= 1;
-        loop {
-            let next = self.next(place);
-            let moves = self.places[next]
-                .as_ref()
-                .is_some_and(|word| self.distance(next, word.tag()) > 0);
-            if !moves {
-                break;
-            }
-            self.places.swap(place, next);
-            place = next;
-        }
-        if self.len() < most_keys(self.places.len()) / 2 {
-            let roomy = Self::with_room_for(self.len() + self.len() / 8);
-            self.resize(roomy.places.len());
+        if self.len() < most_words(self.places.len()) / 2 {
+            self.resize(places_for(self.len() + self.len() / 8));
         }
         Some(removed.into_entry())
     }
 
-    fn resize(&mut self, capacity: usize) {
-        let mut places = Vec::new();
-        places.resize_with(capacity, || None);
-        let old = std::mem::replace(&mut self.places, places.into_boxed_slice());
+    fn resize(&mut self, count: usize) {
+        let old = std::mem::replace(&mut self.places, free_places(count));
         for word in old.into_iter().flatten() {
-            self.place(word);
+            probing::place(&mut self.places, word);
         }
     }
 
@@ -201,20 +124,6 @@ impl EntryTable {
         let start = random as usize % count.max(1);
         let mut places = (start..count).chain(0..start);
         places.find_map(|place| self.places[place].as_ref().map(Tagged::get))
-    }
-}
-
-/// Most keys in a table of so many places: fifteen sixteenths of them, and one place is free, so
-/// that a search ends.
-fn most_keys(capacity: usize) -> usize {
-    (capacity * 15 / 16).min(capacity.saturating_sub(1))
-}
-
-/// The next larger capacity: four steps from one power of two to the next, as allocators have them.
-fn larger(capacity: usize) -> usize {
-    match capacity {
-        0 => 4,
-        _ => capacity + (1 << capacity.ilog2() >> 2).max(4),
     }
 }
 

@@ -4,6 +4,7 @@
 //! With a million keys a lookup reads three places that no cache holds. Waiting for them is most of
 //! a pipelined command's time; asked for together, the waits overlap.
 
+use crate::commands::{CommandTable, Group};
 use crate::keyspace::{Hint, Keyspace};
 use protocol::resp::{RequestError, RequestLimits, RequestReader};
 use smallvec::SmallVec;
@@ -98,8 +99,30 @@ impl Ahead {
                 self.keys.push((key.slot, key.hash));
             }
         }
-        if self.requests.len() > 1 {
+        // What is sent together is mostly of one kind.
+        let first = (self.len() > 0).then(|| self.arguments(0, buffer));
+        let command = first.and_then(|first| CommandTable.find(&first));
+        if let Some(command) = command.filter(|command| command.has_several_keys()) {
+            for index in 0..self.len() {
+                let arguments = self.arguments(index, buffer);
+                let others = command.keys(&arguments).skip(1);
+                let others = others.map(|key| keyspace.hashed(key));
+                self.keys.extend(others.map(|key| (key.slot, key.hash)));
+            }
+        }
+        if self.keys.len() > 1 {
             keyspace.prefetch(&self.keys);
+        }
+        let group = command.map(|command| command.group);
+        if self.len() > 1 && matches!(group, Some(Group::Hash | Group::Set)) {
+            let members = (0..self.len()).filter_map(|index| {
+                let arguments = &self.arguments[self.requests[index].arguments.clone()];
+                let (key, member) = (arguments.get(1)?, arguments.get(2)?);
+                let hint = self.requests[index].hint;
+                let key = keyspace.hashed_with(&hint, &buffer[key.clone()]);
+                Some((key, &buffer[member.clone()]))
+            });
+            keyspace.prefetch_members(members);
         }
     }
 

@@ -71,6 +71,21 @@ impl Hash {
         self.len() == 0
     }
 
+    /// Asks for the first memory that looking a field up reads; its hash.
+    pub fn prefetch_place(&self, field: &[u8]) -> Option<u64> {
+        match &self.0 {
+            Layout::Large(large) => Some(large.values.prefetch_place(field)),
+            Layout::Small(_) => None,
+        }
+    }
+
+    /// Asks for the field with this hash, once the place is there.
+    pub fn prefetch_item(&self, hash: u64) {
+        if let Layout::Large(large) = &self.0 {
+            large.values.prefetch_item(hash);
+        }
+    }
+
     /// The value of a field, expired or not.
     pub fn get(&self, field: &[u8]) -> Option<&[u8]> {
         match &self.0 {

@@ -21,6 +21,18 @@ pub fn push_length(out: &mut Vec<u8>, length: usize) {
     out.push(rest as u8);
 }
 
+/// Writes a length at `at`, which is moved behind it; there must be room.
+pub fn write_length(out: &mut [u8], at: &mut usize, length: usize) {
+    let mut rest = length;
+    while rest >= 0x80 {
+        out[*at] = rest as u8 | 0x80;
+        *at += 1;
+        rest >>= 7;
+    }
+    out[*at] = rest as u8;
+    *at += 1;
+}
+
 /// Reads the length at `at`, which is moved behind it.
 pub fn read_length(bytes: &[u8], at: &mut usize) -> usize {
     let first = bytes[*at];

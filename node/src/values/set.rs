@@ -164,6 +164,21 @@ impl Set {
         self.len() == 0
     }
 
+    /// Asks for the first memory that looking a member up reads; its hash.
+    pub fn prefetch_place(&self, member: &[u8]) -> Option<u64> {
+        match &self.0 {
+            Layout::Large(large) => Some(large.members.prefetch_place(member)),
+            _ => None,
+        }
+    }
+
+    /// Asks for the member with this hash, once the place is there.
+    pub fn prefetch_item(&self, hash: u64) {
+        if let Layout::Large(large) = &self.0 {
+            large.members.prefetch_item(hash);
+        }
+    }
+
     pub fn contains(&self, member: &[u8]) -> bool {
         match &self.0 {
             Layout::Integers(integers) => {

@@ -13,8 +13,7 @@
 mod part;
 
 use ahash::RandomState;
-use part::{BYTES_MAX, ITEMS_MAX, Part, item_bytes};
-use std::rc::Rc;
+use part::{BYTES_MAX, ITEMS_MAX, PLACES_MAX, Part, item_bytes};
 
 /// What [`Table::insert`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +40,10 @@ pub struct Table<const PAYLOAD: bool> {
 struct Shelf<const PAYLOAD: bool> {
     /// In a table of times: none of the part's is before this one.
     earliest_ms: u64,
-    part: Rc<Part<PAYLOAD>>,
+    part: Part<PAYLOAD>,
 }
 
-/// The bits of a hash that divide a table. hashbrown uses the top seven and the lowest ones.
+/// The bits of a hash that divide a table. The parts use the lowest ones.
 fn prefix_of(hash: u64) -> u32 {
     (hash >> 25) as u32
 }
@@ -60,22 +59,19 @@ const JOINED_SHARE: usize = 4;
 /// Tries to find an item by random places before one is taken that is only nearly evenly picked.
 const RANDOM_TRIES: usize = 256;
 
-/// Buckets of the largest hash table of a part.
-const BUCKETS_MAX: usize = (ITEMS_MAX / 7 * 8).next_power_of_two();
-
 impl<const PAYLOAD: bool> Table<PAYLOAD> {
     /// An empty table whose hash function is keyed by `seed`.
     pub fn new(seed: u64) -> Self {
-        let shelf = Shelf {
-            earliest_ms: u64::MAX,
-            part: Rc::new(Part::new(0)),
-        };
+        let part = Part::new(0);
         Self {
             hasher: RandomState::with_seeds(seed, !seed, seed.rotate_left(29), seed ^ 0x5851_f42d),
             starts: vec![0],
-            shelves: vec![shelf],
             items: 0,
-            part_bytes: 0,
+            part_bytes: part.heap_bytes(),
+            shelves: vec![Shelf {
+                earliest_ms: u64::MAX,
+                part,
+            }],
         }
     }
 
@@ -89,11 +85,9 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
 
     /// Bytes of memory beside the struct itself.
     pub fn heap_bytes(&self) -> u64 {
-        // A part lies behind an `Rc`, which has two counters.
-        let of_one = size_of::<Part<PAYLOAD>>() + 2 * size_of::<usize>();
         let directory = self.starts.capacity() * size_of::<u32>()
             + self.shelves.capacity() * size_of::<Shelf<PAYLOAD>>();
-        (self.part_bytes + directory + self.shelves.len() * of_one) as u64
+        (self.part_bytes + directory) as u64
     }
 
     pub fn contains(&self, member: &[u8]) -> bool {
@@ -105,6 +99,22 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
         let hash = self.hasher.hash_one(member);
         let part = &self.shelves[self.shelf_of(prefix_of(hash))].part;
         part.find(hash, member).map(|at| part.item(at).1)
+    }
+
+    /// Asks for the first memory that a look-up will read; the hash of the member.
+    pub fn prefetch_place(&self, member: &[u8]) -> u64 {
+        let hash = self.hasher.hash_one(member);
+        self.shelves[self.shelf_of(prefix_of(hash))]
+            .part
+            .prefetch_place(hash);
+        hash
+    }
+
+    /// Asks for the item that a look-up will read then.
+    pub fn prefetch_item(&self, hash: u64) {
+        self.shelves[self.shelf_of(prefix_of(hash))]
+            .part
+            .prefetch_item(hash);
     }
 
     /// Adds a member, or gives it another payload.
@@ -209,7 +219,7 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
         let mut state = random;
         let buckets = match self.shelves.as_slice() {
             [only] => only.part.buckets(),
-            _ => BUCKETS_MAX,
+            _ => PLACES_MAX,
         };
         let shelves = self.shelves.len() as u64;
         for _ in 0..RANDOM_TRIES {
@@ -240,10 +250,22 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
 
     /// The part of a prefix.
     fn shelf_of(&self, prefix: u32) -> usize {
-        if self.starts.len() == 1 {
-            return 0;
+        // Prefixes are evenly spread, so the part is near where the prefix says.
+        let starts = self.starts.as_slice();
+        let mut low = ((u64::from(prefix) * starts.len() as u64) >> u32::BITS) as usize;
+        let mut high = low + 1;
+        let mut step = 1;
+        while starts[low] > prefix {
+            high = low;
+            low = low.saturating_sub(step);
+            step *= 2;
         }
-        self.starts.partition_point(|&start| start <= prefix) - 1
+        while high < starts.len() && starts[high] <= prefix {
+            low = high;
+            high = (high + step).min(starts.len());
+            step *= 2;
+        }
+        low + starts[low..high].partition_point(|&start| start <= prefix) - 1
     }
 
     fn change<R>(
@@ -251,9 +273,8 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
         shelf: usize,
         change: impl FnOnce(&mut Part<PAYLOAD>, &RandomState) -> R,
     ) -> R {
-        // A copy, made when the part is shared, may be smaller.
         let before = self.shelves[shelf].part.heap_bytes();
-        let part = Rc::make_mut(&mut self.shelves[shelf].part);
+        let part = &mut self.shelves[shelf].part;
         let result = change(part, &self.hasher);
         self.part_bytes = self.part_bytes + part.heap_bytes() - before;
         result
@@ -263,13 +284,15 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
     fn make_room(&mut self, shelf: usize, bytes: usize) -> bool {
         let part = &self.shelves[shelf].part;
         if part.has_room_in_holes(bytes) {
-            self.change(shelf, |part, _| part.close_holes());
+            self.change(shelf, |part, hasher| {
+                part.close_holes(|member| hasher.hash_one(member));
+            });
             return true;
         }
         if part.depth >= DEPTH_MAX {
             return false;
         }
-        let old = Rc::clone(part);
+        let old = part.clone();
         let middle = self.starts[shelf] | 1 << (DEPTH_MAX - 1 - old.depth);
         let hasher = &self.hasher;
         let (lower, upper) = old.divided(
@@ -280,9 +303,9 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
             self.part_bytes + lower.heap_bytes() + upper.heap_bytes() - old.heap_bytes();
         let upper = Shelf {
             earliest_ms: self.shelves[shelf].earliest_ms,
-            part: Rc::new(upper),
+            part: upper,
         };
-        self.shelves[shelf].part = Rc::new(lower);
+        self.shelves[shelf].part = lower;
         self.starts.insert(shelf + 1, middle);
         self.shelves.insert(shelf + 1, upper);
         true

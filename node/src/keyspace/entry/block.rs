@@ -26,6 +26,7 @@
 #![allow(clippy::cast_ptr_alignment)] // Blocks are aligned to 8 bytes; see above.
 
 use super::Value;
+use crate::prefetch::prefetch;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, size_of};
@@ -450,17 +451,4 @@ impl Drop for Tagged {
             block: self.block(),
         });
     }
-}
-
-/// Asks the processor to fetch the cache lines at an address; a hint that reads nothing.
-pub fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch of any address is harmless, and SSE is part of x86-64.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-        _mm_prefetch::<_MM_HINT_T0>(address.wrapping_add(64).cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
 }

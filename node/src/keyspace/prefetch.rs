@@ -1,0 +1,34 @@
+//! Memory that look-ups will read, asked for ahead, so that the waiting for it overlaps. Changes
+//! nothing.
+
+use super::entry::EntryRef;
+use super::{HashedKey, Keyspace};
+use crate::prefetch::prefetch;
+use smallvec::SmallVec;
+
+impl Keyspace {
+    /// Asks for what look-ups of keys with these slots and hashes will read.
+    pub fn prefetch(&self, keys: &[(u16, u64)]) {
+        for (slot, _) in keys {
+            prefetch(std::ptr::from_ref(&self.tables[usize::from(*slot)]).cast());
+        }
+        for (slot, hash) in keys {
+            self.tables[usize::from(*slot)].prefetch_words(*hash);
+        }
+        for (slot, hash) in keys {
+            self.tables[usize::from(*slot)].prefetch_entry(*hash);
+        }
+    }
+
+    /// The same for members of the collections at these keys, which should have been fetched.
+    pub fn prefetch_members<'a>(&self, members: impl Iterator<Item = (HashedKey<'a>, &'a [u8])>) {
+        let mut places: SmallVec<[_; 32]> = SmallVec::new();
+        for (key, member) in members {
+            let value = self.find(&key).map(EntryRef::value);
+            places.extend(value.and_then(|value| value.prefetch_place(member)));
+        }
+        for (value, hash) in places {
+            value.prefetch_item(hash);
+        }
+    }
+}
