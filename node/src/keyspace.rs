@@ -8,15 +8,16 @@ pub mod digest;
 pub mod entry;
 mod entry_table;
 pub mod eviction;
+mod garbage;
 mod prefetch;
 mod slot_table;
 pub mod walk;
 
 use ahash::RandomState;
 use entry::{Entry, EntryRef, Tagged, Value};
+use garbage::Garbage;
 use protocol::slots::{SLOT_COUNT, SlotSet, slot_of};
 use slot_table::SlotTable;
-use std::collections::VecDeque;
 use walk::{Walk, WalkFormat, WalkId};
 
 /// Slots per group of the two-level key counts that make a random pick cheap.
@@ -46,14 +47,6 @@ pub enum Found {
     /// Where it is; good until the keyspace changes.
     Live(usize),
 }
-
-enum Garbage {
-    Table(SlotTable),
-    Value(Value),
-}
-
-/// Entries whose freeing takes about as long as that of one part of a collection.
-const PART_COST: usize = 256;
 
 /// Slot and hash of one key that were computed ahead. The key is known by where its bytes lie, so a
 /// hint is good only as long as they do.
@@ -87,13 +80,13 @@ pub struct Keyspace {
     hasher: RandomState,
     keys: u64,
     volatile: u64,
-    /// Fields of some hashes may have an expiry.
-    fields_may_expire: bool,
+    /// Hashes some fields of which have an expiry.
+    volatile_hashes: u64,
     bytes: u64,
     walks: Vec<Walk>,
     next_walk: u64,
     /// What was let go at once and is freed little by little.
-    garbage: VecDeque<Garbage>,
+    garbage: Garbage,
 }
 
 impl Keyspace {
@@ -107,11 +100,11 @@ impl Keyspace {
             hasher: RandomState::with_seeds(seed, !seed, seed.rotate_left(17), seed ^ 0x9e37_79b9),
             keys: 0,
             volatile: 0,
-            fields_may_expire: false,
+            volatile_hashes: 0,
             bytes: 0,
             walks: Vec::new(),
             next_walk: 1,
-            garbage: VecDeque::new(),
+            garbage: Garbage::default(),
         }
     }
 
@@ -204,7 +197,7 @@ impl Keyspace {
         self.group_keys[usize::from(key.slot) / GROUP_SLOTS] += 1;
         self.bytes += view.size_bytes();
         self.volatile += u64::from(view.expires_at_ms().is_some());
-        self.fields_may_expire |= view.has_expiring_fields();
+        self.volatile_hashes += u64::from(view.has_expiring_fields());
         let hasher = &self.hasher;
         self.tables[usize::from(key.slot)].insert(key.hash, entry, |bytes| hasher.hash_one(bytes));
     }
@@ -236,9 +229,7 @@ impl Keyspace {
 
     /// Frees a value, in slices if it is large.
     pub fn discard(&mut self, value: Value) {
-        if value.is_long_to_free() {
-            self.garbage.push_back(Garbage::Value(value));
-        }
+        self.garbage.put_value(value);
     }
 
     /// Changes a key's value or expiry in place. `None` when there is no such key.
@@ -253,7 +244,8 @@ impl Keyspace {
         self.bytes = (self.bytes + outcome.bytes_after) - outcome.bytes_before;
         self.volatile = (self.volatile + u64::from(outcome.volatile_after))
             - u64::from(outcome.volatile_before);
-        self.fields_may_expire |= outcome.fields_expire;
+        self.volatile_hashes = (self.volatile_hashes + u64::from(outcome.fields_expire_after))
+            - u64::from(outcome.fields_expire_before);
         Some(outcome.result)
     }
 
@@ -265,7 +257,7 @@ impl Keyspace {
         self.group_keys[usize::from(key.slot) / GROUP_SLOTS] -= 1;
         self.bytes -= entry.as_ref().size_bytes();
         self.volatile -= u64::from(entry.as_ref().expires_at_ms().is_some());
-        self.fields_may_expire &= self.keys > 0;
+        self.volatile_hashes -= u64::from(entry.as_ref().has_expiring_fields());
         Some(entry)
     }
 
@@ -286,7 +278,8 @@ impl Keyspace {
             self.group_keys[usize::from(slot) / GROUP_SLOTS] -= table.len();
             self.bytes -= table.bytes();
             self.volatile -= table.volatile();
-            self.garbage.push_back(Garbage::Table(table));
+            self.volatile_hashes -= table.volatile_hashes();
+            self.garbage.put_table(table);
         }
         before - self.keys
     }
@@ -298,26 +291,17 @@ impl Keyspace {
 
     /// Frees about `entries_max` entries or parts of collections; `true` while some are left.
     pub fn collect_garbage(&mut self, entries_max: usize) -> bool {
-        let mut budget = entries_max;
-        let mut large = Vec::new();
-        while budget > 0 {
-            let (freed, more) = match self.garbage.front_mut() {
-                None => return false,
-                Some(Garbage::Value(value)) => (PART_COST, value.drop_part()),
-                Some(Garbage::Table(table)) => {
-                    let (freed, part) = table.take_part();
-                    let values = part.map(Entry::into_value);
-                    large.extend(values.filter(Value::is_long_to_free));
-                    (freed, table.len() > 0)
-                }
-            };
-            if !more {
-                self.garbage.pop_front();
-            }
-            self.garbage.extend(large.drain(..).map(Garbage::Value));
-            budget = budget.saturating_sub(freed.max(1));
-        }
-        !self.garbage.is_empty()
+        self.garbage.collect(entries_max)
+    }
+
+    /// What was let go and is being freed.
+    pub fn garbage(&self) -> &Garbage {
+        &self.garbage
+    }
+
+    /// Counts from zero what is freed in slices.
+    pub fn reset_freed(&mut self) {
+        self.garbage.reset_freed();
     }
 
     /// Visits the entries at `place` and a little beyond; the place to go on at, or `None` at the
@@ -361,9 +345,9 @@ impl Keyspace {
         None
     }
 
-    /// Whether fields of some hashes may have an expiry: `false` spares the look at each.
-    pub fn fields_may_expire(&self) -> bool {
-        self.fields_may_expire
+    /// The number of hashes some fields of which have an expiry.
+    pub fn volatile_hashes(&self) -> u64 {
+        self.volatile_hashes
     }
 
     /// Keys of a slot that may have expired, or hold fields that have, by `now_ms`, at most about

@@ -18,7 +18,7 @@ impl Context<'_> {
         key: &HashedKey,
         named: impl Iterator<Item = &'f [u8]>,
     ) {
-        if !self.engine.keyspace.fields_may_expire() {
+        if self.engine.keyspace.volatile_hashes() == 0 {
             return;
         }
         let now_ms = self.now_ms;

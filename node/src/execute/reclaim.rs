@@ -61,7 +61,7 @@ impl Engine {
     /// Removes keys that have expired, going round the slots from `slot`; about `keys_max` of them.
     /// Gives the slot to go on at. Only a primary expires: replicas are told by the log.
     pub fn expire_some(&mut self, slot: u16, now_ms: u64, keys_max: usize) -> u16 {
-        let expires = self.keyspace.volatile_len() > 0 || self.keyspace.fields_may_expire();
+        let expires = self.keyspace.volatile_len() > 0 || self.keyspace.volatile_hashes() > 0;
         if !self.view.may_expire() || !expires {
             return slot;
         }

@@ -25,6 +25,7 @@ pub(super) struct SlotTable {
     bytes: u64,
     keys: u64,
     volatile: u64,
+    volatile_hashes: u64,
 }
 
 enum Parts {
@@ -49,7 +50,8 @@ pub(super) struct Updated<R> {
     pub volatile_before: bool,
     pub volatile_after: bool,
     /// Fields of the entry have an expiry.
-    pub fields_expire: bool,
+    pub fields_expire_before: bool,
+    pub fields_expire_after: bool,
 }
 
 struct Part {
@@ -105,6 +107,7 @@ impl SlotTable {
         self.keys += 1;
         self.bytes += view.size_bytes();
         self.volatile += u64::from(view.expires_at_ms().is_some());
+        self.volatile_hashes += u64::from(view.has_expiring_fields());
         let part = self.parts.of_mut(hash);
         part.note_expiry(earliest_expiry_ms);
         part.entries.insert(hash, entry);
@@ -124,22 +127,26 @@ impl SlotTable {
         let word = part.entries.at_mut(position)?;
         let bytes_before = word.get().size_bytes();
         let volatile_before = word.get().expires_at_ms().is_some();
+        let fields_expire_before = word.get().has_expiring_fields();
         let result = word.update(change);
         let after = word.get();
         let bytes_after = after.size_bytes();
         let volatile_after = after.expires_at_ms().is_some();
-        let fields_expire = after.has_expiring_fields();
+        let fields_expire_after = after.has_expiring_fields();
         let earliest_expiry_ms = after.earliest_expiry_ms();
         part.note_expiry(earliest_expiry_ms);
         self.bytes = self.bytes + bytes_after - bytes_before;
         self.volatile = self.volatile + u64::from(volatile_after) - u64::from(volatile_before);
+        self.volatile_hashes = self.volatile_hashes + u64::from(fields_expire_after)
+            - u64::from(fields_expire_before);
         Some(Updated {
             result,
             bytes_before,
             bytes_after,
             volatile_before,
             volatile_after,
-            fields_expire,
+            fields_expire_before,
+            fields_expire_after,
         })
     }
 
@@ -149,6 +156,7 @@ impl SlotTable {
         self.keys -= 1;
         self.bytes -= entry.as_ref().size_bytes();
         self.volatile -= u64::from(entry.as_ref().expires_at_ms().is_some());
+        self.volatile_hashes -= u64::from(entry.as_ref().has_expiring_fields());
         Some(entry)
     }
 
@@ -222,6 +230,10 @@ impl SlotTable {
 
     pub fn volatile(&self) -> u64 {
         self.volatile
+    }
+
+    pub fn volatile_hashes(&self) -> u64 {
+        self.volatile_hashes
     }
 }
 

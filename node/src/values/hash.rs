@@ -108,7 +108,7 @@ impl Hash {
     pub fn set(&mut self, field: &[u8], value: &[u8], limits: &HashLimits) -> Insertion {
         let fits = (field.len().max(value.len()) as u64) <= limits.bytes_max;
         if let Layout::Small(small) = &self.0
-            && !(fits && small.has_room(field, value))
+            && !(fits && small.has_room(field, value, limits.bytes_max))
         {
             self.make_large(limits.seed);
         }

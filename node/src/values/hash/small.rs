@@ -7,7 +7,20 @@ use std::ops::Range;
 
 /// Larger ones are kept in tables: finding a field looks at all before it.
 pub(super) const FIELDS_MAX: usize = 128;
-const BYTES_MAX: usize = 4096;
+
+/// A hash may be this large whatever the limits of the listpack are.
+const BYTES_MAX_LEAST: usize = 4096;
+
+/// Each change copies what lies behind it: this much takes some microseconds.
+const BYTES_MAX_MOST: usize = 128 * 1024;
+
+/// The size up to which a hash keeps its fields in the order in which they were added, as a
+/// listpack does, when its fields and values are within `string_bytes_max`.
+fn bytes_max(string_bytes_max: u64) -> usize {
+    let full = string_bytes_max.saturating_mul(2 * FIELDS_MAX as u64);
+    let full = usize::try_from(full).unwrap_or(usize::MAX);
+    full.clamp(BYTES_MAX_LEAST, BYTES_MAX_MOST)
+}
 
 /// Empty without fields.
 #[derive(Debug, Clone, Default)]
@@ -32,9 +45,10 @@ impl Small {
     }
 
     /// Whether a field can be set without growing too large.
-    pub fn has_room(&self, field: &[u8], value: &[u8]) -> bool {
+    pub fn has_room(&self, field: &[u8], value: &[u8], string_bytes_max: u64) -> bool {
         self.len() < FIELDS_MAX
-            && 1 + self.0.len() + stored_bytes(field.len()) + stored_bytes(value.len()) <= BYTES_MAX
+            && 1 + self.0.len() + stored_bytes(field.len()) + stored_bytes(value.len())
+                <= bytes_max(string_bytes_max)
     }
 
     fn find(&self, field: &[u8]) -> Option<Found> {
