@@ -507,7 +507,7 @@ impl Engine {
 
     /// Bytes that count against `maxmemory`.
     pub fn used_bytes(&self) -> u64 {
-        self.keyspace.bytes() + self.view.buffer_bytes
+        self.keyspace.empty_bytes() + self.keyspace.bytes() + self.view.buffer_bytes
     }
 
     pub fn is_full(&self) -> bool {

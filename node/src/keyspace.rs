@@ -284,11 +284,6 @@ impl Keyspace {
         before - self.keys
     }
 
-    /// How many large values and whole slots have been let go and are not freed yet.
-    pub fn garbage_len(&self) -> usize {
-        self.garbage.len()
-    }
-
     /// Frees about `entries_max` entries or parts of collections; `true` while some are left.
     pub fn collect_garbage(&mut self, entries_max: usize) -> bool {
         self.garbage.collect(entries_max)
@@ -378,6 +373,11 @@ impl Keyspace {
     /// Bytes of keys, values and their administration.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes of what is there without any key: the tables of the slots.
+    pub fn empty_bytes(&self) -> u64 {
+        (size_of::<Self>() + self.tables.len() * size_of::<SlotTable>()) as u64
     }
 
     pub fn slot_len(&self, slot: u16) -> u64 {

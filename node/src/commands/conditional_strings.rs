@@ -65,7 +65,7 @@ fn delifeq(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
 }
 
 fn msetex(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
-    let keys = number_from(arguments[1], 1, "ERR invalid numkeys value")? as usize;
+    let keys = number_from(arguments[1], 1, "ERR invalid numkeys value or out of range")? as usize;
     let rest = &arguments[2..];
     if keys > rest.len() / 2 {
         return Err("ERR wrong number of key-value pairs".into());

@@ -64,6 +64,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Resets the statistics.",
         |context, _| {
             context.engine.stats.reset();
+            context.engine.keyspace.reset_freed();
             context.reply.ok();
         },
     )

@@ -1,16 +1,28 @@
 //! Glob patterns as Redis matches them: `*`, `?`, `[a-z]`, `[^x]`, `\` before any of them.
 
+/// A match that has to pass more stars than this is none, as in Redis.
+const STARS_MAX: usize = 1000;
+
 /// Whether all of `text` matches. Takes time proportional to the product of the lengths at worst.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     if text.is_empty() {
         return pattern.is_empty();
     }
-    let (mut p, mut t) = (0, 0);
+    let (mut p, mut t, mut stars) = (0, 0, 0);
     // Where to go on when a match fails: after the last `*`, one byte further in the text.
     let mut retry: Option<(usize, usize)> = None;
     loop {
         if pattern.get(p) == Some(&b'*') {
-            p += 1;
+            while pattern.get(p) == Some(&b'*') {
+                p += 1;
+            }
+            stars += 1;
+            if p == pattern.len() {
+                return true;
+            }
+            if stars > STARS_MAX {
+                return false;
+            }
             retry = Some((p, t));
             continue;
         }
@@ -112,6 +124,13 @@ mod tests {
         check("a*b*c", "aXbYc", true);
         check("", "a", false);
         check("a", "", false);
+    }
+
+    #[test]
+    fn a_match_beyond_a_thousand_stars_is_none() {
+        check(&"*?".repeat(1_000), &"a".repeat(5_000), true);
+        check(&"*?".repeat(1_001), &"a".repeat(5_000), false);
+        check(&"*".repeat(5_000), "a", true);
     }
 
     #[test]

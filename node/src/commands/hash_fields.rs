@@ -51,7 +51,7 @@ pub const COMMANDS: &[Command] = &[
         answers!(hsetex),
     )
     .syntax(
-        "key [condition=FNX|FXX] [expiration=EX seconds|PX milliseconds|EXAT unix-time-seconds|\
+        "key [key-condition=NX|XX] [condition=FNX|FXX] [expiration=EX seconds|PX milliseconds|EXAT unix-time-seconds|\
          PXAT unix-time-milliseconds|KEEPTTL] \
          (fields=FIELDS numfields:integer (data=field value)...)",
     )
@@ -179,6 +179,8 @@ enum Wanted {
 }
 
 struct SetOptions<'w, 'a> {
+    /// Whether the key must be there, of Valkey 9.
+    exists: Option<bool>,
     wanted: Wanted,
     /// `Persist` when nothing is said: setting a field takes its expiry away.
     expiration: Expiration,
@@ -188,6 +190,7 @@ struct SetOptions<'w, 'a> {
 impl<'w, 'a> SetOptions<'w, 'a> {
     fn parse(context: &Context, words: &'w [&'a [u8]]) -> Result<Self, Failure> {
         let mut options = Self {
+            exists: None,
             wanted: Wanted::Any,
             expiration: Expiration::Persist,
             pairs: &[],
@@ -198,6 +201,11 @@ impl<'w, 'a> SetOptions<'w, 'a> {
             if upper == b"FIELDS" {
                 options.pairs = pairs(context, &words[at + 1..])?;
                 return Ok(options);
+            } else if upper == b"NX" || upper == b"XX" {
+                if options.exists.is_some() {
+                    return Err(ONE_KEY_CONDITION.into());
+                }
+                options.exists = Some(upper == b"XX");
             } else if upper == b"FXX" || upper == b"FNX" {
                 if options.wanted != Wanted::Any {
                     return Err(ONE_CONDITION.into());
@@ -228,6 +236,7 @@ impl<'w, 'a> SetOptions<'w, 'a> {
 }
 
 const ONE_CONDITION: &str = "ERR Only one of FXX or FNX arguments can be specified";
+const ONE_KEY_CONDITION: &str = "ERR Only one of NX or XX arguments can be specified";
 const ONE_EXPIRATION: &str =
     "ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified";
 
@@ -258,12 +267,13 @@ fn hsetex(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     context.drop_expired_fields(&key, fields());
     let hash = context.read::<Hash>(&key)?;
     let found = |field: &[u8]| hash.is_some_and(|hash| hash.get(field).is_some());
-    let holds = match options.wanted {
+    let fields_hold = match options.wanted {
         Wanted::Any => true,
         Wanted::None => !fields().any(found),
         Wanted::All => fields().all(found),
     };
-    if !holds {
+    let key_holds = options.exists.is_none_or(|wanted| wanted == hash.is_some());
+    if !key_holds || !fields_hold {
         context.reply.integer(0);
         return Ok(());
     }

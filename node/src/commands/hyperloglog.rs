@@ -230,6 +230,9 @@ fn pfmerge(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
 }
 
 fn pfdebug(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    if arguments[1].eq_ignore_ascii_case(b"simd") {
+        return simd(context, arguments[2]);
+    }
     let key = context.hashed(arguments[2]);
     let is_sparse = read(context, &key, hyperloglog::is_sparse)?;
     let is_sparse = is_sparse.ok_or("ERR The specified key does not exist")?;
@@ -265,6 +268,15 @@ fn pfdebug(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
             ));
         }
     }
+    Ok(())
+}
+
+/// Valkey's switch between its ways to merge. There is one here, so both positions are the same.
+fn simd(context: &mut Context, position: &[u8]) -> Result<(), Failure> {
+    if !position.eq_ignore_ascii_case(b"on") && !position.eq_ignore_ascii_case(b"off") {
+        return Err("ERR Argument must be ON or OFF".into());
+    }
+    context.reply.ok();
     Ok(())
 }
 

@@ -146,6 +146,7 @@ fn clients(text: &mut String, engine: &Engine, _now_ms: u64) {
         "watching_clients": sessions().filter(|session| !session.watching.is_empty()).count(),
         "clients_in_timeout_table": 0,
         "total_blocking_keys": engine.blocked.keys(),
+        "total_blocking_keys_on_nokey": engine.blocked.keys_waited_gone(),
     );
 }
 
@@ -213,6 +214,7 @@ fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
         "expired_time_cap_reached_count": stats.expiry_slices_spent,
         "expire_cycle_cpu_milliseconds": stats.expiry_ns / 1_000_000,
         "expired_subkeys": stats.expired_fields,
+        "expired_fields": stats.expired_fields,
         "evicted_keys": stats.evicted_keys,
         "evicted_clients": stats.evicted_clients,
         "total_eviction_exceeded_time": 0,
@@ -274,7 +276,12 @@ fn keyspace(text: &mut String, engine: &Engine, now_ms: u64) {
     if !keyspace.is_empty() {
         let (keys, expires) = (keyspace.len(), keyspace.volatile_len());
         let ttl_ms = average_ttl_ms(engine, now_ms);
-        lines!(text, "db0": format_args!("keys={keys},expires={expires},avg_ttl={ttl_ms}"));
+        // Redis and Valkey have a name each for the hashes whose fields expire.
+        let hashes = keyspace.volatile_hashes();
+        lines!(text, "db0": format_args!(
+            "keys={keys},expires={expires},avg_ttl={ttl_ms},subexpiry={hashes},\
+             keys_with_volatile_items={hashes}"
+        ));
     }
 }
 

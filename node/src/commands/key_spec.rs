@@ -151,6 +151,9 @@ impl KeySpec {
                 let count = arguments.len() as i32;
                 let found = if from < 0 {
                     (1..=count + from).rev().find(is_word)
+                } else if matches!(self.find, Find::Range { last: 0, .. }) {
+                    // Of an option that is given twice, the last one holds.
+                    (from..count - 1).rev().find(is_word)
                 } else {
                     (from..count).find(is_word)
                 };
@@ -246,6 +249,11 @@ mod tests {
             &after("OW", "STORE", 6),
             "georadius k 1 2 3 m store d",
             &[7],
+        );
+        check(
+            &after("OW", "STORE", 6),
+            "georadius k 1 2 3 m store d store store",
+            &[9],
         );
         check(&key("RW", 1), "get a", &[1]);
     }

@@ -110,27 +110,28 @@ fn stats(context: &mut Context, _arguments: &[&[u8]]) {
     let engine = &context.engine;
     let (keys, used) = (engine.keyspace.len(), engine.used_bytes());
     let dataset = engine.keyspace.bytes();
-    let buffers = used - dataset;
+    let startup = engine.keyspace.empty_bytes();
+    let overhead = used - dataset;
     let peak = engine.stats.used_bytes_peak.max(used);
     let percent = |part: u64, of: u64| 100.0 * part as f64 / of.max(1) as f64;
     let integers = [
         ("peak.allocated", peak),
         ("total.allocated", used),
-        ("startup.allocated", 0),
-        ("replication.backlog", buffers),
+        ("startup.allocated", startup),
+        ("replication.backlog", engine.view.buffer_bytes),
         ("clients.slaves", 0),
         ("clients.normal", 0),
         ("cluster.links", 0),
         ("aof.buffer", 0),
         ("lua.caches", 0),
         ("functions.caches", 0),
-        ("overhead.total", buffers),
+        ("overhead.total", overhead),
         ("keys.count", keys),
         ("keys.bytes-per-key", dataset / keys.max(1)),
         ("dataset.bytes", dataset),
     ];
     let doubles = [
-        ("dataset.percentage", percent(dataset, used)),
+        ("dataset.percentage", percent(dataset, used - startup)),
         ("peak.percentage", percent(used, peak)),
     ];
     context.reply.map(integers.len() + doubles.len());

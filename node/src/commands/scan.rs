@@ -58,6 +58,8 @@ pub enum Scanned {
     Keys,
     Fields,
     Members,
+    /// Members with their scores.
+    Scores,
 }
 
 /// The options of the SCAN family.
@@ -65,7 +67,7 @@ pub struct Options<'a> {
     pattern: Option<&'a [u8]>,
     pub count: u64,
     kind: Option<Vec<u8>>,
-    /// Whether values are given with their fields.
+    /// Whether values are given with their fields, scores with their members.
     pub values: bool,
 }
 
@@ -83,6 +85,13 @@ impl<'a> Options<'a> {
             if word == b"NOVALUES" {
                 if scanned != Scanned::Fields {
                     return Err("ERR NOVALUES option can only be used in HSCAN".into());
+                }
+                options.values = false;
+                continue;
+            }
+            if word == b"NOSCORES" {
+                if scanned != Scanned::Scores {
+                    return Err("ERR NOSCORES option can only be used in ZSCAN".into());
                 }
                 options.values = false;
                 continue;

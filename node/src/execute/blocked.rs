@@ -35,6 +35,13 @@ struct Waiting {
     ticket: u64,
 }
 
+impl Waiting {
+    /// A reader in a group gets an error when its stream has gone.
+    fn is_told_when_gone(&self) -> bool {
+        self.command.name == "xreadgroup"
+    }
+}
+
 /// What a command that blocks leaves to the engine.
 #[derive(Debug)]
 pub struct Block {
@@ -70,6 +77,17 @@ impl Blocked {
     /// Keys that clients wait for.
     pub fn keys(&self) -> usize {
         self.by_key.len()
+    }
+
+    /// Keys that some clients wait for in case they go, too.
+    pub fn keys_waited_gone(&self) -> usize {
+        let tells = |id: &SessionId| {
+            self.sessions
+                .get(id)
+                .is_some_and(Waiting::is_told_when_gone)
+        };
+        let keys = self.by_key.values();
+        keys.filter(|waiters| waiters.values().any(tells)).count()
     }
 
     /// Notes that a key has changed.

@@ -254,7 +254,7 @@ fn many_keys_are_set_with_one_expiry() {
          TTL a
          > :-1
          MSETEX 0 a 5
-         > -ERR invalid numkeys value
+         > -ERR invalid numkeys value or out of range
          MSETEX 2 a 5 b
          > -ERR wrong number of key-value pairs
          MSETEX 1 a 5 GET

@@ -1,6 +1,6 @@
 //! Hash commands as clients see them.
 
-use super::tests::Bench;
+use super::tests::{Bench, Party};
 
 #[test]
 fn fields_are_set_read_and_removed() {
@@ -272,8 +272,8 @@ fn arguments_of_field_expiry_are_checked_as_in_redis() {
          > -ERR Only one of FXX or FNX arguments can be specified
          HSETEX h EX 1 KEEPTTL FIELDS 1 a b
          > -ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified
-         HSETEX h NX FIELDS 1 a b
-         > -ERR unknown argument: NX
+         HSETEX h ANY FIELDS 1 a b
+         > -ERR unknown argument: ANY
          EXISTS h
          > :0",
     );
@@ -437,4 +437,46 @@ fn a_scan_of_a_changing_hash_gives_every_field_that_stays() {
         }
     }
     assert_eq!(seen.len(), 2_000);
+}
+
+#[test]
+fn hsetex_may_ask_for_the_key_to_be_there_or_not() {
+    Bench::new().check_rewritten(
+        "HSETEX h XX FIELDS 1 a 1
+         > :0
+         HSETEX h EX 10 NX FNX FIELDS 1 a 1
+         > :1
+         HSETEX h NX FIELDS 1 b 1
+         > :0
+         HSETEX h XX FXX FIELDS 1 a 2
+         > :1
+         HSETEX h NX XX FIELDS 1 a 2
+         > -ERR Only one of NX or XX arguments can be specified
+         HGETALL h
+         > *2 $1 a $1 2",
+    );
+}
+
+#[test]
+fn hashes_whose_fields_expire_are_counted() {
+    let mut party = Party::of(1);
+    let check = |party: &mut Party, request: &str, expect: u64| {
+        party.run(0, request);
+        assert_eq!(party.engine.keyspace.volatile_hashes(), expect, "{request}");
+    };
+    for (number, name) in ["a", "b", "c"].iter().enumerate() {
+        check(&mut party, &format!("HSET {name} f 1 g 2"), number as u64);
+        let expire = format!("HPEXPIRE {name} 1000 FIELDS 1 f");
+        check(&mut party, &expire, number as u64 + 1);
+    }
+    let line = "subexpiry=3,keys_with_volatile_items=3";
+    let info = party.run(0, "INFO keyspace");
+    assert!(info.contains(line), "{info}");
+    check(&mut party, "HPERSIST a FIELDS 1 f", 2);
+    check(&mut party, "DEL b", 1);
+    check(&mut party, "RENAME c d", 1);
+    party.now_ms += 2_000;
+    check(&mut party, "HGETALL d", 0);
+    check(&mut party, "HPEXPIRE d 1000 FIELDS 1 g", 1);
+    check(&mut party, "FLUSHALL", 0);
 }

@@ -252,3 +252,21 @@ fn random_members_and_scans_cover_the_set() {
     assert_eq!(bench.run("ZSCAN z 0 TYPE zset"), "-ERR syntax error");
     bench.check("");
 }
+
+#[test]
+fn zscan_leaves_the_scores_out_when_asked() {
+    Bench::new().check(
+        "ZADD z 1 a 2 b
+         > :2
+         ZSCAN z 0 NOSCORES MATCH b
+         > *2 $1 0 *1 $1 b
+         HSET h f v
+         > :1
+         HSCAN h 0 NOSCORES
+         > -ERR NOSCORES option can only be used in ZSCAN
+         SADD s a
+         > :1
+         SSCAN s 0 NOSCORES
+         > -ERR NOSCORES option can only be used in ZSCAN",
+    );
+}

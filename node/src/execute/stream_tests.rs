@@ -1,6 +1,7 @@
 //! Streams as clients see them, and that what is logged of them replays to the same.
 
-use super::tests::Bench;
+use super::Outcome;
+use super::tests::{Bench, Party};
 
 #[test]
 fn entries_are_added_read_and_deleted() {
@@ -495,4 +496,48 @@ fn many_entries_of_many_shapes_replay_to_the_same() {
     }
     bench.run("XTRIM s0 MAXLEN 0");
     bench.check_rewritten("XLEN s0\n> :0");
+}
+
+#[test]
+fn a_plus_reads_the_last_entry_that_is_there() {
+    Bench::new().check(
+        "XREAD STREAMS s +
+         > *-1
+         XADD s 1-0 a 1
+         > $3 1-0
+         XADD s 2-0 a 2
+         > $3 2-0
+         XREAD COUNT 5 STREAMS s +
+         > *1 *2 $1 s *1 *2 $3 2-0 *2 $1 a $1 2
+         XDEL s 2-0
+         > :1
+         XREAD STREAMS s +
+         > *1 *2 $1 s *1 *2 $3 1-0 *2 $1 a $1 1
+         XDEL s 1-0
+         > :1
+         XREAD STREAMS s +
+         > *-1",
+    );
+}
+
+#[test]
+fn a_client_that_waits_for_the_last_entry_gets_what_comes() {
+    let mut party = Party::of(2);
+    let waits = party.outcome(0, "XREAD BLOCK 1000 STREAMS s +");
+    assert!(matches!(waits, Outcome::Block { .. }));
+    party.run(1, "XADD s 1-0 a 1");
+    assert_eq!(party.mail(0), "*1 *2 $1 s *1 *2 $3 1-0 *2 $1 a $1 1");
+}
+
+#[test]
+fn keys_that_clients_wait_for_are_counted() {
+    let mut party = Party::of(3);
+    party.outcome(0, "BLPOP s 0");
+    party.run(1, "XGROUP CREATE s g $ MKSTREAM");
+    party.outcome(2, "XREADGROUP GROUP g me BLOCK 0 STREAMS s >");
+    let blocked = &party.engine.blocked;
+    assert_eq!((blocked.keys(), blocked.keys_waited_gone()), (1, 1));
+    party.run(1, "DEL s");
+    let blocked = &party.engine.blocked;
+    assert_eq!((blocked.keys(), blocked.keys_waited_gone()), (1, 0));
 }

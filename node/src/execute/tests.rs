@@ -497,7 +497,8 @@ fn connections_are_described_and_named() {
 #[test]
 fn full_memory_evicts_or_refuses() {
     let mut bench = Bench::new();
-    bench.run("CONFIG SET maxmemory 20000");
+    let limit = bench.engine.keyspace.empty_bytes() + 20_000;
+    bench.run(&format!("CONFIG SET maxmemory {limit}"));
     let mut refused = 0;
     for number in 0..200 {
         refused += u32::from(

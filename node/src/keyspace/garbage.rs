@@ -128,6 +128,9 @@ mod tests {
         }
         assert_eq!(keyspace.garbage().pending(), 1);
         while keyspace.collect_garbage(10) {}
-        assert_eq!((keyspace.garbage().pending(), keyspace.garbage().freed()), (0, 1));
+        assert_eq!(
+            (keyspace.garbage().pending(), keyspace.garbage().freed()),
+            (0, 1)
+        );
     }
 }

@@ -137,8 +137,8 @@ impl SlotTable {
         part.note_expiry(earliest_expiry_ms);
         self.bytes = self.bytes + bytes_after - bytes_before;
         self.volatile = self.volatile + u64::from(volatile_after) - u64::from(volatile_before);
-        self.volatile_hashes = self.volatile_hashes + u64::from(fields_expire_after)
-            - u64::from(fields_expire_before);
+        self.volatile_hashes =
+            self.volatile_hashes + u64::from(fields_expire_after) - u64::from(fields_expire_before);
         Some(Updated {
             result,
             bytes_before,

@@ -20,7 +20,7 @@ pub fn memory(text: &mut String, engine: &Engine, _now_ms: u64) {
         "used_memory_peak_human": human(peak),
         "used_memory_peak_perc": percent(used, peak),
         "used_memory_overhead": used - dataset,
-        "used_memory_startup": 0,
+        "used_memory_startup": engine.keyspace.empty_bytes(),
         "used_memory_dataset": dataset,
         "used_memory_dataset_perc": percent(dataset, used),
         "total_system_memory": facts.system_memory_bytes,
@@ -33,7 +33,8 @@ pub fn memory(text: &mut String, engine: &Engine, _now_ms: u64) {
         "mem_not_counted_for_evict": 0,
         "mem_allocator": "jemalloc-5.3.1",
         "active_defrag_running": 0,
-        "lazyfree_pending_objects": engine.keyspace.garbage_len(),
+        "lazyfree_pending_objects": engine.keyspace.garbage().pending(),
+        "lazyfreed_objects": engine.keyspace.garbage().freed(),
     );
     scripts(text, engine);
     buffers(text, engine);

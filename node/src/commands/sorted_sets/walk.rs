@@ -160,7 +160,7 @@ fn zscan(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         context.reply.array(0);
         return Ok(());
     }
-    let options = Options::parse(&arguments[3..], Scanned::Members)?;
+    let options = Options::parse(&arguments[3..], Scanned::Scores)?;
     let count = usize::try_from(options.count).unwrap_or(usize::MAX);
     context.read_into(&key, |set: &SortedSet, reply| {
         let mut found: Vec<(f64, &[u8])> = Vec::new();
@@ -171,10 +171,12 @@ fn zscan(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         });
         reply.array(2);
         reply.bulk(next.to_string().as_bytes());
-        reply.array(found.len() * 2);
+        reply.array(found.len() * if options.values { 2 } else { 1 });
         for (score, member) in found {
             reply.bulk(member);
-            reply.bulk(&double_text(score));
+            if options.values {
+                reply.bulk(&double_text(score));
+            }
         }
     })?;
     Ok(())

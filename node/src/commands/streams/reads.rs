@@ -243,6 +243,11 @@ fn xread(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         let stream = context.read::<Stream>(&key)?;
         ids.push(match *id {
             b"$" => stream.map_or(StreamId::MIN, |stream| stream.entries.last_id),
+            // The last entry: what comes after the one before it.
+            b"+" => stream
+                .and_then(|stream| stream.entries.last_live_id())
+                .and_then(StreamId::previous)
+                .unwrap_or(StreamId::MIN),
             b">" => {
                 return Err(
                     "ERR The > ID can be specified only when calling XREADGROUP using \

@@ -133,6 +133,23 @@ fn a_small_hash_keeps_the_order_of_its_fields() {
 }
 
 #[test]
+fn a_hash_within_raised_limits_keeps_the_order_of_its_fields() {
+    let limits = HashLimits {
+        entries_max: 1_000,
+        bytes_max: 1_000_000,
+        ..LIMITS
+    };
+    let mut hash = Hash::default();
+    for (field, length) in [("b", 31), ("a", 8_191), ("c", 65_535), ("0", 1)] {
+        hash.set(field.as_bytes(), &vec![b'x'; length], &limits);
+    }
+    let fields: Vec<&[u8]> = hash.iter().map(|(field, _)| field).collect();
+    assert_eq!(fields, [b"b", b"a", b"c", b"0"]);
+    hash.set(b"d", &vec![b'x'; 100_000], &limits);
+    assert_eq!((hash.encoding(), hash.len()), ("listpack", 5));
+}
+
+#[test]
 fn the_encoding_follows_the_limits_and_never_goes_back() {
     let mut hash = Hash::default();
     assert_eq!(hash.encoding(), "listpack");
