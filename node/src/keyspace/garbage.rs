@@ -85,7 +85,7 @@ impl Garbage {
 #[cfg(test)]
 mod tests {
     use crate::keyspace::Keyspace;
-    use crate::keyspace::entry::Value;
+    use crate::keyspace::entry::{Entry, Value};
     use crate::values::Collection;
     use crate::values::list::List;
     use protocol::slots::SlotSet;
@@ -123,7 +123,7 @@ mod tests {
         put(&mut keyspace, "large", 1_000);
         for name in ["small", "large"] {
             let key = keyspace.hashed(name.as_bytes());
-            let value = keyspace.remove(&key).map(|entry| entry.into_value());
+            let value = keyspace.remove(&key).map(Entry::into_value);
             keyspace.discard(value.unwrap_or(Value::Integer(0)));
         }
         assert_eq!(keyspace.garbage().pending(), 1);
