@@ -541,7 +541,7 @@ impl Engine {
                     self.drop_if_expired(key, now_ms);
                 }
                 self.stats.keyspace_misses += 1;
-                self.notify_miss(key.bytes);
+                self.notify_miss(key.bytes, true);
                 None
             }
         }

@@ -7,6 +7,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+/// What else differs, which no row tells.
+const BESIDE_COMMANDS: &str = "
+## Beside the commands
+
+- Replicas execute what a command changed, not the command. A replica therefore announces the event
+  of the change (`set` after an `INCR`, `srem` after an `SPOP`), and announces each change of a
+  script or a `STORE` of its own. A primary announces what Redis announces; listen there. Carrying
+  the event with each change would make every record of the log longer.
+- Snapshots and migrations write a string in one step: one of the greatest length
+  (`proto-max-bulk-len`, at most 512 MiB) holds the executor up for as long as copying it and
+  computing its checksum take. Collections are written piece by piece.
+";
+
 fn page() -> String {
     let mut groups: BTreeMap<&str, Vec<&Command>> = BTreeMap::new();
     let shown = |row: &&Command| row.subcommands.is_empty() || row.flags != 0;
@@ -18,6 +31,7 @@ fn page() -> String {
          This page is made of the command table\n(`UPDATE=1 cargo test -p kv-node --test \
          compatibility`). Absent commands answer the reason as an error.\n"
     );
+    page.push_str(BESIDE_COMMANDS);
     for (group, mut rows) in groups {
         rows.sort_by_key(|row| row.name);
         write!(

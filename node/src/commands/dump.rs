@@ -138,6 +138,8 @@ fn restore(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
             .engine
             .keyspace
             .insert(&key, value, expires_at_ms, access);
+        // Even in the place of another.
+        context.engine.notify(class::NEW, "new", key.bytes);
         let at = expires_at_ms.unwrap_or(0).to_string();
         let effect = [
             b"RESTORE",
@@ -198,6 +200,7 @@ fn copy(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         let keyspace = &mut context.engine.keyspace;
         keyspace.update(&to, |entry| entry.bytes_mut().is_some());
     }
+    context.engine.notify(class::NEW, "new", to.bytes);
     context.changed(&to, &[b"COPY", from.bytes, to.bytes, b"REPLACE"]);
     context.engine.notify(class::GENERIC, "copy_to", to.bytes);
     context.reply.integer(1);

@@ -186,9 +186,8 @@ fn rename(context: &mut Context, arguments: &[&[u8]], only_new: bool) -> Result<
         context.engine.touch(to.bytes);
         context.changed(&from, &[b"RENAME", from.bytes, to.bytes]);
         context.engine.effects.also_changes(&to);
-        if !taken {
-            context.engine.notify(class::NEW, "new", to.bytes);
-        }
+        // Even in the place of another.
+        context.engine.notify(class::NEW, "new", to.bytes);
         context
             .engine
             .notify(class::GENERIC, "rename_from", from.bytes);

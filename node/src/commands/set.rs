@@ -216,6 +216,9 @@ fn set(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     } else {
         None
     };
+    if options.get && old.is_none() {
+        context.engine.notify(class::MISS, "keymiss", key.bytes);
+    }
     let differs = match options.equal_to {
         None => false,
         Some(wanted) => {

@@ -365,6 +365,9 @@ fn store(context: &mut Context, request: &Request, elements: &[Element], destina
     if length > 0 {
         let stored = list.clone();
         context.put(&key, list.wrap(), None);
+        if !removed {
+            context.engine.notify(class::NEW, "new", destination);
+        }
         let mut words: Vec<&[u8]> = vec![b"RPUSH", destination];
         for element in stored.iter() {
             words.push(element);

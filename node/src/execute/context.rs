@@ -100,7 +100,7 @@ impl<'a> Context<'a> {
         if self.engine.config.notify_events & class::MISS != 0
             && self.engine.keyspace.find(key).is_none()
         {
-            self.engine.notify_miss(key.bytes);
+            self.engine.notify_miss(key.bytes, false);
         }
         self.engine
             .keyspace

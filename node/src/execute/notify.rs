@@ -78,15 +78,44 @@ pub fn write(classes: u32) -> String {
 }
 
 /// Commands that write and yet count as readers of the key they are about.
-const READ_BEFORE: [&str; 3] = ["getdel", "getex", "getset"];
+const READ_BEFORE: [&str; 7] = [
+    "getdel",
+    "getex",
+    "getset",
+    "xack",
+    "xautoclaim",
+    "xclaim",
+    "xreadgroup",
+];
+
+/// Commands that read some keys and write another one.
+const READ_SOURCES: [&str; 14] = [
+    "bitop",
+    "copy",
+    "geosearchstore",
+    "georadius",
+    "georadiusbymember",
+    "pfmerge",
+    "sdiffstore",
+    "sinterstore",
+    "sort",
+    "sunionstore",
+    "zdiffstore",
+    "zinterstore",
+    "zrangestore",
+    "zunionstore",
+];
 
 impl Engine {
-    /// Tells that a key that a command wants to read is not there.
+    /// Tells that a key that a command wants to read is not there; `as_source` when it uses the
+    /// key, not only looks whether it is there.
     #[inline]
-    pub(super) fn notify_miss(&mut self, key: &[u8]) {
+    pub(super) fn notify_miss(&mut self, key: &[u8], as_source: bool) {
         if self.config.notify_events & class::MISS != 0
             && let Some(command) = self.current
-            && (command.has(flag::READ) || READ_BEFORE.contains(&command.name))
+            && (command.has(flag::READ)
+                || READ_BEFORE.contains(&command.name)
+                || (as_source && READ_SOURCES.contains(&command.name)))
             && !command.name.starts_with("object")
         {
             self.notify(class::MISS, "keymiss", key);

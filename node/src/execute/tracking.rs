@@ -322,10 +322,7 @@ impl Engine {
         if self.running.is(id) {
             return self.running.listens;
         }
-        let session = self.sessions.get(id);
-        session.is_some_and(|session| {
-            session.subscribed(Kind::Channel) + session.subscribed(Kind::Pattern) > 0
-        })
+        self.sessions.get(id).is_some_and(Session::listens)
     }
 
     fn tell_broken(&mut self, id: SessionId, redirect: u64) {

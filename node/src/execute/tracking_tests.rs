@@ -153,6 +153,10 @@ fn events_of_keys_are_published() {
     check("SET a 1", "set a");
     check("GET nope", "keymiss nope");
     check("EXISTS nope", "keymiss nope");
+    check("GETDEL nope", "keymiss nope");
+    check("SET s 1 XX GET", "keymiss s");
+    check("ZUNIONSTORE nope 1 z", "keymiss z");
+    check("XACK nope g 1-1", "keymiss nope");
     check("INCR a", "incrby a");
     check("INCRBYFLOAT a 1", "incrbyfloat a");
     check("APPEND a 1", "append a");
@@ -162,6 +166,10 @@ fn events_of_keys_are_published() {
     check("PERSIST a", "persist a");
     check("PERSIST a", "");
     check("RENAME a c", "new c, rename_from a, rename_to c");
+    check("COPY c d", "new d, copy_to d");
+    check("RENAME d c", "new c, rename_from d, rename_to c");
+    check("RPUSH l 1", "new l, rpush l");
+    check("SORT l STORE m", "new m, sortstore m");
     check("EXPIRE c -1", "del c");
     check("GETEX b EX 10", "expire b");
     check("GETDEL b", "del b");

@@ -37,6 +37,12 @@ fn is_push(message: &[u8]) -> bool {
     message.starts_with(b">")
 }
 
+/// What stands before a null at the end.
+fn before_null(message: &[u8]) -> Option<&[u8]> {
+    let nulls = [&b"$-1\r\n"[..], b"*-1\r\n", b"_\r\n"];
+    nulls.iter().find_map(|null| message.strip_suffix(*null))
+}
+
 /// What a client is told of its own doing follows on the reply since Redis 7.2: first of keys that
 /// are invalid, then the messages. Before, messages stood in front.
 fn in_order_of_7_2(mut messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
@@ -341,6 +347,10 @@ impl Conversation {
     fn same(&self, words: &[Vec<u8>], redis: &[u8], node: &[u8]) -> bool {
         if redis == node {
             return true;
+        }
+        // Redis writes the nothing of a flush in the protocol of whom it redirects from.
+        if let (Some(redis), Some(node)) = (before_null(redis), before_null(node)) {
+            return redis == node && redis.ends_with(b"invalidate\r\n");
         }
         if is_push(redis) || is_push(node) {
             return false;
