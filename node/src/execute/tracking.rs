@@ -7,7 +7,6 @@
 //! Source: the Redis documentation on client-side caching.
 
 use super::Engine;
-use super::pubsub::Kind;
 use super::session::{Session, SessionId};
 use crate::commands::{Command, flag};
 use protocol::resp::{Protocol, ReplyWriter};
