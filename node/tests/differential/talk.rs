@@ -101,8 +101,6 @@ const TEMPLATES: &[&str] = &[
     "XTRIM $x MAXLEN 1",
     "XDEL $x 1-0 1-1",
     "XACK $x g 1-0 1-1",
-    "XCLAIM $x g 2 0 1-0 1-1 JUSTID",
-    "XAUTOCLAIM $x g 3 0 0 JUSTID",
     "XGROUP SETID $x g 0",
     "XGROUP CREATECONSUMER $x g 4",
     "XGROUP DELCONSUMER $x g 1",
