@@ -1,6 +1,6 @@
 //! Runs an example and proves that its data is the same elsewhere.
 //!
-//! An example is a line of steps between ` | `. A step is a request, of the first client unless it
+//! An example is a line of steps parted by `|`. A step is a request, of the first client unless it
 //! begins with a number and a colon; or `+<milliseconds>`, that time passes; or `expire`, that what
 //! has expired is removed; or `evict`, that room is made. Words are split at spaces that are not in
 //! single quotes; `\xNN` is a byte, `{dump:key}` what `DUMP key` answers, `{x:300}` 300 times the
@@ -29,7 +29,7 @@ pub fn run(script: &str, seed: u64, each: bool) -> Result<State, String> {
     let differs = |what: &str, found: &State, state: &State| {
         Err(format!("{what} of: {script}\n{found:?}\n{state:?}"))
     };
-    let steps: Vec<&str> = script.split(" | ").map(str::trim).collect();
+    let steps: Vec<&str> = script.split('|').map(str::trim).collect();
     for (index, step) in steps.iter().enumerate() {
         take_step(&mut shard, step, None);
         shard
@@ -61,7 +61,7 @@ pub fn run(script: &str, seed: u64, each: bool) -> Result<State, String> {
 /// The state at the end when the steps of a command are left out.
 pub fn run_without(script: &str, seed: u64, left_out: &str) -> State {
     let mut shard = Shard::new(seed);
-    for step in script.split(" | ").map(str::trim) {
+    for step in script.split('|').map(str::trim) {
         take_step(&mut shard, step, Some(left_out));
     }
     state_of(&shard.engine)

@@ -15,7 +15,7 @@ const REQUESTS: usize = 40;
 /// client.
 pub type Line = (usize, String);
 
-/// A script reads only keys that it was given: Redis 7.0 tracks those in the place of what it reads.
+/// A script reads only keys that it was given: Redis 7.0 tracks those, whatever it reads.
 const TEMPLATES: &[&str] = &[
     "SET $k $n",
     "SET $k $n",
@@ -159,7 +159,7 @@ const TEMPLATES: &[&str] = &[
     "RESET",
     "EVAL return{redis.call('GET',KEYS[1]),redis.call('SET','b',ARGV[1])} 1 $k $n",
     "EVAL redis.call('RPUSH','l1',1,2)redis.call('LPOP','l1')return(redis.pcall('INCR','l1')) 0",
-    "EVAL redis.call('DEL',KEYS[1],'a')redis.call('PUBLISH','c1','x')return{redis.call('TYPE',KEYS[1])} 1 $k",
+    "EVAL redis.call('DEL',KEYS[1],'a')redis.call('PUBLISH','c1','x')return(KEYS[1]) 1 $k",
     "EVAL_RO return(redis.pcall('SET',KEYS[1],1)) 1 $k",
 ];
 

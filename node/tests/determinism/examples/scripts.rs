@@ -40,12 +40,15 @@ pub const SCRIPTS: Examples = &[
     ),
     (
         "eval",
-        r#"XGROUP CREATE s g 0 MKSTREAM | 2:XREADGROUP GROUP g c BLOCK 0 STREAMS s > | BLPOP l 0 | 3:EVAL 'redis.call("XADD", "s", "*", "a", 1)
-           redis.call("RPUSH", "l", 1, 2) redis.call("HSETEX", "h", "EX", 5, "FIELDS", 1, "f", 1)' 2 s l"#,
+        r#"XGROUP CREATE s g 0 MKSTREAM | 2:XREADGROUP GROUP g c BLOCK 0 STREAMS s > |
+           BLPOP l 0 | 3:EVAL 'redis.call("XADD", "s", "*", "a", 1)
+           redis.call("RPUSH", "l", 1, 2)
+           redis.call("HSETEX", "h", "EX", 5, "FIELDS", 1, "f", 1)' 2 s l"#,
     ),
     (
         "evalsha",
-        r#"SCRIPT LOAD 'return redis.call("INCRBY", KEYS[1], ARGV[1])' | EVALSHA 7d6a962aa4923dd6a700f73ce6ad148d2fc16ec9 1 a 5"#,
+        r#"SCRIPT LOAD 'return redis.call("INCRBY", KEYS[1], ARGV[1])' |
+           EVALSHA 7d6a962aa4923dd6a700f73ce6ad148d2fc16ec9 1 a 5"#,
     ),
 ];
 
@@ -99,7 +102,8 @@ pub const TRANSACTIONS: Examples = &[
     ),
     (
         "exec",
-        r#"MULTI | SET a x | EVAL 'redis.call("SET", KEYS[1], 2) redis.call("DEL", "a")' 1 c | EXEC"#,
+        r#"MULTI | SET a x |
+           EVAL 'redis.call("SET", KEYS[1], 2) redis.call("DEL", "a")' 1 c | EXEC"#,
     ),
     (
         "exec",
@@ -114,7 +118,8 @@ pub const USERS: Examples = &[
     ),
     (
         "acl|setuser",
-        "ACL SETUSER u on >p allkeys | ACL SETUSER u resetkeys off !148de9c5a7a44d19e56cd9ae1a554bf67847afb0c58f6e12fa29ac7ddfca9940",
+        "ACL SETUSER u on >p allkeys | ACL SETUSER u resetkeys off \
+         !148de9c5a7a44d19e56cd9ae1a554bf67847afb0c58f6e12fa29ac7ddfca9940",
     ),
     ("acl|setuser", "ACL SETUSER default >secret"),
     (
