@@ -75,7 +75,7 @@ impl Value {
     }
 
     /// Whether freeing it at once would take longer than one part of a large collection does.
-    /// Beside its items it counts what else it holds, as what is pending in a stream of few entries.
+    /// Beside its items it counts what else it holds, as what waits in a stream of few entries.
     pub fn is_long_to_free(&self) -> bool {
         let value = self.as_ref();
         value.items() > ITEMS_FREED_AT_ONCE || value.heap_bytes() > BYTES_FREED_AT_ONCE
