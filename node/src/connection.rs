@@ -22,6 +22,9 @@ use tokio::time::timeout;
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
 
+/// Most reads of one large request before others have their turn.
+const READS_MAX: usize = 16;
+
 /// Capacity that a connection keeps between batches.
 const KEPT_BYTES: usize = 1024;
 
@@ -147,13 +150,20 @@ impl Connection {
                 return Poll::Ready(Ok(Event::Mail));
             }
             SHARED.with_borrow_mut(|shared| {
-                let mut read = ReadBuf::new(shared);
-                match Pin::new(&mut self.stream).poll_read(context, &mut read) {
-                    Poll::Pending => Poll::Pending,
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                    Poll::Ready(Ok(())) => {
-                        let batch = self.execute(read.filled());
-                        Poll::Ready(Ok(batch.map_or(Event::Ended, Event::Batch)))
+                let mut reads = READS_MAX;
+                loop {
+                    let mut read = ReadBuf::new(shared);
+                    match Pin::new(&mut self.stream).poll_read(context, &mut read) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Ready(Ok(())) => {}
+                    }
+                    reads -= 1;
+                    let batch = self.execute(read.filled());
+                    // A large request is read on while there is more of it.
+                    let unfinished = batch.as_ref().is_some_and(Batch::has_done_nothing);
+                    if !unfinished || reads == 0 {
+                        return Poll::Ready(Ok(batch.map_or(Event::Ended, Event::Batch)));
                     }
                 }
             })
@@ -346,8 +356,12 @@ impl Connection {
             drop(counted);
         }
         self.member.with(|state| {
-            state.engine.stats.net_output_bytes += self.out.len() as u64;
+            let bytes = self.out.len() as u64;
+            state.engine.stats.net_output_bytes += bytes;
             state.engine.stats.writes += 1;
+            if let Some(session) = state.engine.sessions.get_mut(self.session) {
+                session.traffic.out_bytes += bytes;
+            }
         });
         self.out.clear();
         self.out.shrink_to(KEPT_BYTES);

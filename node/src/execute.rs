@@ -35,6 +35,7 @@ mod measure_tests;
 mod monitor;
 pub mod notify;
 pub mod output_limit;
+mod pause;
 pub mod pubsub;
 #[cfg(test)]
 mod pubsub_tests;
@@ -189,6 +190,8 @@ pub struct Engine {
     pub tracked: Tracked,
     /// Requests that were frozen may run.
     pub thawed: bool,
+    /// What the clients take that `maxmemory-clients` counts.
+    clients_bytes: u64,
     monitors: BTreeSet<SessionId>,
     running: Running,
     /// The command that runs.
@@ -238,6 +241,7 @@ impl Engine {
             pubsub: PubSub::default(),
             tracked: Tracked::default(),
             thawed: false,
+            clients_bytes: 0,
             monitors: BTreeSet::new(),
             running: Running::default(),
             current: None,
@@ -305,10 +309,12 @@ impl Engine {
         };
         let start = out.len();
         session.last_used_ms = now_ms;
+        session.traffic.commands += 1;
         self.last_command = None;
         self.running.begin(id, &session);
         let outcome = self.dispatch(&mut session, arguments, now_ms, out);
         let pushes = |command: &Command| command.name.ends_with("subscribe");
+        session.postponed = outcome == Outcome::Frozen;
         if session.discards_reply(&outcome) && !self.last_command.is_some_and(pushes) {
             out.truncate(start);
         }
@@ -384,7 +390,8 @@ impl Engine {
         now_ms: u64,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let mut reply = ReplyWriter::new(out, session.protocol);
+        let limit = self.config.output_limits[session.class() as usize].reply_bytes_max();
+        let mut reply = ReplyWriter::with_limit(out, session.protocol, limit);
         let start = reply.position();
         let Some(name) = arguments.first() else {
             return Outcome::Replied;
@@ -475,7 +482,7 @@ impl Engine {
         if replicas > 0 && command.has(flag::WRITE) && !self.view.has_replicas(replicas) {
             return Err(Refusal::NoReplicas);
         }
-        if self.view.is_paused_for(session, command) {
+        if self.is_paused_for(session, command, arguments) {
             return Err(Refusal::Frozen);
         }
         let listens = session.listens() && session.protocol == Protocol::Resp2;

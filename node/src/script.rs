@@ -13,7 +13,7 @@ mod cjson;
 mod cmsgpack;
 mod convert;
 mod failure;
-mod flags;
+pub mod flags;
 mod interrupt;
 mod library;
 #[cfg(test)]

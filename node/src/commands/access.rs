@@ -52,17 +52,27 @@ impl KeyUse {
     }
 }
 
+/// Whether these words of a key specification are about something that is no key.
+fn names_no_key(flags: &str) -> bool {
+    flags.split(' ').any(|word| word == "not_key")
+}
+
 impl Command {
-    /// The keys among the arguments, and what happens to them.
+    /// The keys among the arguments, and what happens to them. Channels that merely go where a
+    /// slot goes are no keys.
     pub fn key_uses(&self, arguments: &[&[u8]]) -> SmallVec<[KeyUse; 4]> {
         let mut uses = SmallVec::new();
         if !self.key_specs.is_empty() {
-            for spec in self.key_specs {
+            let keys = self.key_specs.iter();
+            for spec in keys.filter(|spec| !names_no_key(spec.flags)) {
                 let mut found = SmallVec::new();
                 spec.find(arguments, &mut found);
                 let flags = self.flags_of_call(spec.flags, arguments);
                 uses.extend(found.into_iter().map(|position| KeyUse { position, flags }));
             }
+            return uses;
+        }
+        if names_no_key(self.key_spec_flags()) {
             return uses;
         }
         let specs: SmallVec<[&'static str; 2]> = self.key_spec_flags().split('|').collect();

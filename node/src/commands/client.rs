@@ -286,7 +286,7 @@ fn list(context: &mut Context, arguments: &[&[u8]]) {
     let others = engine.sessions.iter();
     let others = others.map(|(id, session)| (session, engine.is_blocked(id)));
     for (session, blocked) in others.chain([(&*context.session, false)]) {
-        if filter.matches(session, now_ms) {
+        if filter.matches(session, now_ms) && !session.evicted {
             let condition = engine.condition_of(session, blocked);
             lines.push((session.id, session.describe(now_ms, condition)));
         }

@@ -152,6 +152,9 @@ fn repeated(
         if let Some(picked) = picker.pick(next_random(&mut state)) {
             item(reply, picked, with_values);
         }
+        if reply.is_in_vain() {
+            return Ok(());
+        }
         if reply.position() - start > REPLY_BYTES_MAX {
             reply.truncate(start);
             return Err(REPLY_TOO_LONG.into());

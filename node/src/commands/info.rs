@@ -140,7 +140,7 @@ fn clients(text: &mut String, engine: &Engine, _now_ms: u64) {
         "maxclients": engine.config.maxclients,
         "client_recent_max_input_buffer": input.unwrap_or(0),
         "client_recent_max_output_buffer": output.unwrap_or(0),
-        "blocked_clients": engine.blocked.len() + engine.waits.len(),
+        "blocked_clients": engine.blocked_clients(),
         "tracking_clients": engine.tracked.clients(),
         "pubsub_clients": sessions().filter(|session| session.listens()).count(),
         "watching_clients": sessions().filter(|session| !session.watching.is_empty()).count(),

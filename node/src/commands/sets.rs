@@ -343,6 +343,9 @@ fn repeated(set: &Set, count: u64, random: u64, reply: &mut ReplyWriter) -> Resu
         if let Some(member) = set.random(next_random(&mut state)) {
             reply.bulk(&member);
         }
+        if reply.is_in_vain() {
+            return Ok(());
+        }
         if reply.position() - start > REPLY_BYTES_MAX {
             reply.truncate(start);
             return Err(REPLY_TOO_LONG.into());

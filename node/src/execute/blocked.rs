@@ -300,6 +300,13 @@ impl Engine {
         }
     }
 
+    /// How many clients wait for an answer: for keys, for replicas, or for the end of a pause.
+    pub fn blocked_clients(&self) -> usize {
+        let postponed = self.sessions.iter();
+        let postponed = postponed.filter(|(_, session)| session.postponed).count();
+        self.blocked.len() + self.waits.len() + postponed
+    }
+
     pub(super) fn finish_blocked(&mut self, id: SessionId, reply: &[u8]) {
         self.send(id, reply);
         self.unblocked.push(id);

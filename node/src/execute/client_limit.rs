@@ -2,34 +2,73 @@
 //! together take too much.
 
 use super::Engine;
-use super::session::SessionId;
+use super::session::{Session, SessionId};
 use protocol::admin::SYSTEM_USER;
 
 impl Engine {
-    /// Disconnects clients, those that take most first, until the others are within the limit.
-    pub fn evict_clients(&mut self) {
-        let maxmemory_bytes = self.config.maxmemory_bytes;
-        let limit = self.config.clients_memory.bytes(maxmemory_bytes);
+    /// Looks at a session that may have grown, and evicts clients when it is one too many.
+    pub fn limit_clients(&mut self, id: SessionId) {
+        let limit = self.clients_limit();
         if limit == 0 {
             return;
         }
-        // The operator and other members are never in the way.
-        let taken = self.sessions.iter().filter(|(_, session)| {
-            !session.no_evict && session.user.name != SYSTEM_USER.as_bytes()
-        });
-        let mut taken: Vec<(u64, SessionId)> = taken
-            .map(|(id, session)| (session.used_bytes() as u64, id))
-            .collect();
-        let mut sum: u64 = taken.iter().map(|(bytes, _)| bytes).sum();
-        taken.sort_unstable();
+        if let Some(session) = self.sessions.get_mut(id) {
+            let bytes = evictable_bytes(session);
+            let before = std::mem::replace(&mut session.counted_bytes, bytes);
+            self.clients_bytes = (self.clients_bytes + bytes).saturating_sub(before);
+        }
+        if self.clients_bytes > limit {
+            self.evict_clients();
+        }
+    }
+
+    /// Disconnects clients, those that take most first, until the others are within the limit.
+    pub fn evict_clients(&mut self) {
+        let limit = self.clients_limit();
+        if limit == 0 {
+            return;
+        }
+        let mut taken: Vec<(u64, SessionId)> = Vec::new();
+        let mut sum = 0;
+        for (id, session) in self.sessions.iter_mut() {
+            session.counted_bytes = evictable_bytes(session);
+            sum += session.counted_bytes;
+            if session.counted_bytes > 0 {
+                taken.push((session.counted_bytes, id));
+            }
+        }
+        if sum > limit {
+            taken.sort_unstable();
+        }
         while sum > limit {
             let Some((bytes, id)) = taken.pop() else {
                 break;
             };
             sum -= bytes;
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.counted_bytes = 0;
+                session.evicted = true;
+            }
             self.kills.push(id);
             self.stats.evicted_clients += 1;
         }
+        self.clients_bytes = sum;
+    }
+
+    fn clients_limit(&self) -> u64 {
+        let maxmemory_bytes = self.config.maxmemory_bytes;
+        self.config.clients_memory.bytes(maxmemory_bytes)
+    }
+}
+
+/// What a session takes of the memory for clients. The operator and other members are never in the
+/// way, nor is who is on its way out.
+fn evictable_bytes(session: &Session) -> u64 {
+    let exempt = session.no_evict || session.evicted || session.user.name == SYSTEM_USER.as_bytes();
+    if exempt {
+        0
+    } else {
+        session.used_bytes() as u64
     }
 }
 
@@ -37,7 +76,6 @@ impl Engine {
 mod tests {
     use super::*;
     use crate::execute::config::{ClientsMemory, Config};
-    use crate::execute::session::Session;
 
     #[test]
     fn the_client_that_takes_most_goes_first_and_an_exempt_one_never() {

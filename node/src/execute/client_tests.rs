@@ -156,3 +156,51 @@ fn a_client_whose_watched_key_has_changed_is_marked() {
     party.run(1, "UNWATCH");
     assert!(party.run(1, "CLIENT INFO").contains(" flags=N "));
 }
+
+#[test]
+fn a_script_that_says_it_writes_nothing_is_not_paused() {
+    let mut party = Party::of(2);
+    party.run(0, "PFADD a 1");
+    party.run(0, "CLIENT PAUSE 1000 WRITE");
+    let mut outcome = |script: &str| party.outcome_of(1, &["EVAL", script, "0"]);
+    assert_eq!(outcome("#!lua flags=no-writes\nreturn 1"), Outcome::Replied);
+    assert_eq!(outcome("#!lua\nreturn 1"), Outcome::Frozen);
+    // It may write down what it has counted.
+    assert_eq!(party.outcome(1, "PFCOUNT a"), Outcome::Frozen);
+}
+
+#[test]
+fn a_client_that_waits_for_the_end_of_a_pause_counts_as_blocked() {
+    let mut party = Party::of(2);
+    party.run(0, "CLIENT PAUSE 1000 WRITE");
+    assert_eq!(party.outcome(1, "SET a 1"), Outcome::Frozen);
+    assert!(party.run(0, "INFO clients").contains("blocked_clients:1"));
+    assert!(party.run(0, "CLIENT LIST ID 2").contains(" flags=b "));
+    // It waits for nothing that could be ended for it alone.
+    assert_eq!(party.run(0, "CLIENT UNBLOCK 2"), ":0");
+    party.run(0, "CLIENT UNPAUSE");
+    assert_eq!(party.run(1, "SET a 1"), "+OK");
+    assert!(party.run(0, "INFO clients").contains("blocked_clients:0"));
+}
+
+#[test]
+fn what_a_client_holds_counts_as_its_memory() {
+    let mut party = Party::of(1);
+    let memory = |party: &mut Party| {
+        let line = party.run(0, "CLIENT INFO");
+        let (_, after) = line.split_once("tot-mem=").unwrap();
+        after.split(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let mut before = memory(&mut party);
+    for request in [
+        "WATCH a",
+        "CLIENT SETNAME somebody",
+        "HELLO 3",
+        "SUBSCRIBE a",
+    ] {
+        party.run(0, request);
+        let now = memory(&mut party);
+        assert!(now > before || request == "HELLO 3", "{request}");
+        before = now;
+    }
+}

@@ -32,6 +32,14 @@ pub const DEFAULT_LIMITS: [OutputLimit; 3] = [
 const NAMES: [(&str, usize); 4] = [("normal", 0), ("slave", 1), ("pubsub", 2), ("replica", 1)];
 
 impl OutputLimit {
+    /// The longest reply that is sent.
+    pub fn reply_bytes_max(&self) -> usize {
+        match self.hard_bytes {
+            0 => usize::MAX,
+            bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+        }
+    }
+
     /// Whether a client with so much output has to go.
     pub fn is_exceeded(&self, unsent: &mut Unsent, now_ms: u64) -> bool {
         let over = |limit: u64| limit > 0 && unsent.bytes >= limit;

@@ -5,7 +5,7 @@
 //! the subscribers of this member; [`Published`] is for the other members.
 
 use super::Engine;
-use super::session::{Session, SessionId};
+use super::session::{NAME_BYTES, Session, SessionId};
 use crate::commands::glob;
 use protocol::resp::{Protocol, ReplyWriter};
 use protocol::slots::slot_of;
@@ -97,9 +97,29 @@ pub struct Subscriptions {
     channels: BTreeSet<Box<[u8]>>,
     patterns: BTreeSet<Box<[u8]>>,
     shards: BTreeSet<Box<[u8]>>,
+    /// Of the names, all together.
+    name_bytes: usize,
 }
 
 impl Subscriptions {
+    /// Memory that they take.
+    pub fn bytes(&self) -> usize {
+        let names = self.channels.len() + self.patterns.len() + self.shards.len();
+        names * NAME_BYTES + self.name_bytes
+    }
+
+    fn insert(&mut self, kind: Kind, name: &[u8]) -> bool {
+        let is_new = self.of_mut(kind).insert(name.into());
+        self.name_bytes += if is_new { name.len() } else { 0 };
+        is_new
+    }
+
+    fn remove(&mut self, kind: Kind, name: &[u8]) -> bool {
+        let was_there = self.of_mut(kind).remove(name);
+        self.name_bytes -= if was_there { name.len() } else { 0 };
+        was_there
+    }
+
     pub fn of(&self, kind: Kind) -> &BTreeSet<Box<[u8]>> {
         match kind {
             Kind::Channel => &self.channels,
@@ -158,7 +178,7 @@ impl super::Context<'_> {
             return;
         };
         let held = self.session.subscriptions.get_or_insert_default();
-        if held.of_mut(kind).insert(name.into()) {
+        if held.insert(kind, name) {
             self.engine.pubsub.add(kind, name, id);
         }
         tell(
@@ -172,7 +192,7 @@ impl super::Context<'_> {
     pub fn unsubscribe(&mut self, kind: Kind, name: &[u8]) {
         let mut count = 0;
         if let Some(held) = &mut self.session.subscriptions {
-            if held.of_mut(kind).remove(name)
+            if held.remove(kind, name)
                 && let Some(id) = self.engine.running.session
             {
                 self.engine.pubsub.remove(kind, name, id);

@@ -75,6 +75,24 @@ pub struct Session {
     pub tracking: Option<Box<Tracking>>,
     /// Bytes of requests that have not been executed yet.
     pub query_bytes: usize,
+    /// Its request waits for the end of a pause or of a hand-over.
+    pub postponed: bool,
+    /// The end of the log with its last write.
+    pub written: u64,
+    /// What it has read and written so far.
+    pub traffic: Traffic,
+    /// What [`Self::used_bytes`] was when the memory of all clients was summed up.
+    pub counted_bytes: u64,
+    /// It is being disconnected to free memory.
+    pub evicted: bool,
+}
+
+/// What has gone over a connection.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Traffic {
+    pub in_bytes: u64,
+    pub out_bytes: u64,
+    pub commands: u64,
 }
 
 /// Output that a client has not taken yet.
@@ -85,6 +103,9 @@ pub struct Unsent {
     /// Since when it is over the soft limit, by the monotonic clock.
     pub over_since_ms: Option<u64>,
 }
+
+/// What the name of a key, a channel or a prefix takes that a session holds, beside its bytes.
+pub const NAME_BYTES: usize = 64;
 
 /// What kind of client it is, for `CLIENT LIST` and the limits of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +144,11 @@ impl Session {
             subscriptions: None,
             tracking: None,
             query_bytes: 0,
+            postponed: false,
+            written: 0,
+            traffic: Traffic::default(),
+            counted_bytes: 0,
+            evicted: false,
         }
     }
 
@@ -191,7 +217,7 @@ impl Session {
             ('O', self.monitors),
             ('P', self.listens()),
             ('x', self.transaction.is_some()),
-            ('b', blocked),
+            ('b', blocked || self.postponed),
             ('t', tracking.is_some()),
             ('R', tracking.is_some_and(|tracking| tracking.broken)),
             (
@@ -215,10 +241,31 @@ impl Session {
         }
     }
 
-    /// Memory that the session takes.
+    /// Memory that the session takes, without what is needed while a request is executed.
     pub fn used_bytes(&self) -> usize {
         let queued = self.transaction.as_ref().map_or(0, |queued| queued.bytes);
-        size_of::<Self>() + self.query_bytes + queued + self.unsent.bytes as usize
+        let words = self.name.len() + self.library_name.len() + self.library_version.len();
+        let prefixes = self.tracking.as_ref().map_or(0, |own| {
+            own.prefixes
+                .iter()
+                .map(|prefix| prefix.len() + NAME_BYTES)
+                .sum()
+        });
+        let subscribed = self.subscriptions.as_ref().map_or(0, |held| held.bytes());
+        let unsent = self.unsent.bytes as usize + self.outbox.len();
+        size_of::<Self>()
+            + words
+            + self.query_bytes
+            + queued
+            + self.watched_bytes()
+            + prefixes
+            + subscribed
+            + unsent
+    }
+
+    /// Of the keys that it watches.
+    fn watched_bytes(&self) -> usize {
+        self.watching.len() * NAME_BYTES
     }
 
     /// The line of `CLIENT LIST`.
@@ -234,7 +281,7 @@ impl Session {
              sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
              rbs=0 rbp=0 obl=0 oll={} \
              omem={} tot-mem={} events=r cmd={} user={} redir={redirect} resp={} \
-             lib-name={} lib-ver={}",
+             lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
             self.id,
             self.address,
             self.local_address,
@@ -245,7 +292,7 @@ impl Session {
             self.subscribed(Kind::Pattern),
             self.subscribed(Kind::Shard),
             self.query_bytes,
-            queued.map_or(0, |transaction| transaction.bytes),
+            queued.map_or(0, |transaction| transaction.bytes) + self.watched_bytes(),
             self.unsent.items,
             self.unsent.bytes,
             self.used_bytes(),
@@ -258,6 +305,9 @@ impl Session {
             },
             self.library_name,
             self.library_version,
+            self.traffic.in_bytes,
+            self.traffic.out_bytes,
+            self.traffic.commands,
         )
     }
 }

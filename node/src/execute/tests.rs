@@ -233,7 +233,12 @@ impl Party {
     }
 
     pub fn outcome(&mut self, session: usize, request: &str) -> Outcome {
-        let words: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
+        let words: Vec<&str> = request.split(' ').collect();
+        self.outcome_of(session, &words)
+    }
+
+    pub fn outcome_of(&mut self, session: usize, words: &[&str]) -> Outcome {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         let session = self.sessions[session];
         self.engine
             .execute(session, &words, self.now_ms, &mut Vec::new())

@@ -100,6 +100,7 @@ impl Engine {
             self.replace_in_sessions(&user);
         }
         self.acl.log.truncate(self.config.acl_log_entries_max);
+        self.evict_clients();
     }
 
     /// Takes a user that is new or has changed, and logs it.

@@ -4,7 +4,6 @@
 use super::session::Session;
 use super::{Export, Import};
 use crate::commands::{Command, flag};
-use protocol::admin::SYSTEM_USER;
 use protocol::slots::{SLOT_COUNT, SlotSet};
 use protocol::status::{Follower, Link, Role};
 use protocol::topology::{ClusterMode, Shard, Topology};
@@ -167,26 +166,6 @@ impl View {
     pub(super) fn has_replicas(&self, count: u32) -> bool {
         let streaming = self.facts.followers.iter();
         streaming.filter(|follower| follower.streaming).count() >= count as usize
-    }
-
-    /// Whether `CLIENT PAUSE` makes this command of the session wait. The operator and other
-    /// members never wait for it.
-    pub(super) fn is_paused_for(&self, session: &Session, command: &Command) -> bool {
-        let Some(pause) = self.pause else {
-            return false;
-        };
-        if session.user.name == SYSTEM_USER.as_bytes() || command.has(flag::SYSTEM) {
-            return false;
-        }
-        let changes = flag::WRITE | flag::MAY_REPLICATE | flag::MAY_WRITE;
-        let queued = || {
-            let queued = session
-                .transaction
-                .iter()
-                .flat_map(|queued| &queued.commands);
-            queued.into_iter().any(|(command, _)| command.has(changes))
-        };
-        pause.all || command.has(changes) || (command.name == "exec" && queued())
     }
 
     /// Whether the slot belongs to this member's shard and is not about to move.

@@ -55,6 +55,13 @@ pub struct Batch {
     pub replies: usize,
 }
 
+impl Batch {
+    /// Whether it only brought a further part of a request.
+    pub fn has_done_nothing(&self) -> bool {
+        matches!(self.next, Next::Read) && self.used == 0 && self.replies == 0 && self.needed == 0
+    }
+}
+
 impl Member {
     /// Executes the requests in `buffer`, which begins where the next request does.
     pub fn execute(
@@ -84,8 +91,8 @@ impl Member {
         let replies = run.replies;
         state.engine.stats.net_input_bytes += used as u64;
         state.engine.stats.reads += 1;
-        state.note_query(session, buffer.len() - used);
         let end = state.append_effects();
+        state.note_done(session, used, buffer.len() - used, end);
         let needed = needed.max(end.unwrap_or(0));
         if end.is_some() {
             self.signals.flush.notify_one();
@@ -133,6 +140,19 @@ impl State {
         if let Some(session) = self.engine.sessions.get_mut(session) {
             session.query_bytes = bytes;
         }
+    }
+
+    /// Notes on the session what a batch came to.
+    fn note_done(&mut self, id: SessionId, used: usize, left: usize, end: Option<u64>) {
+        let Some(session) = self.engine.sessions.get_mut(id) else {
+            return;
+        };
+        session.query_bytes = left;
+        session.traffic.in_bytes += used as u64;
+        if let Some(end) = end {
+            session.written = end;
+        }
+        self.engine.limit_clients(id);
     }
 }
 

@@ -46,6 +46,10 @@ impl State {
             }
         }
         for id in std::mem::take(&mut self.engine.unblocked) {
+            // What it waited for to be done has been written by now.
+            if let Some(session) = self.engine.sessions.get_mut(id) {
+                session.written = session.written.max(needed);
+            }
             if let Some(connection) = self.connections.get(&id) {
                 connection.mailbox.unblock();
             }
@@ -74,6 +78,7 @@ impl State {
             session.unsent.bytes += bytes;
             session.unsent.items += items;
         }
+        self.engine.limit_clients(id);
     }
 
     pub fn less_unsent(&mut self, id: SessionId, bytes: u64, items: usize) {
@@ -116,10 +121,11 @@ impl State {
         }
     }
 
-    /// Begins a `WAIT` for everything up to now. Gives how many hold it when they are enough, or
+    /// Begins a `WAIT` for the last write of the session itself. Gives how many hold it when they are enough, or
     /// nothing when the client has to wait.
     pub fn begin_wait(&mut self, id: SessionId, wait: Wait) -> Option<(u64, u64)> {
-        let offset = self.log.position().offset;
+        let session = self.engine.sessions.get(id);
+        let offset = session.map_or(0, |session| session.written);
         let reached = self.reached(offset);
         if wait.is_satisfied(reached) {
             return Some(reached);

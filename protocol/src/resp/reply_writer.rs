@@ -15,11 +15,26 @@ pub enum Protocol {
 pub struct ReplyWriter<'a> {
     out: &'a mut Vec<u8>,
     protocol: Protocol,
+    /// From this position on nobody will read what is written.
+    end: usize,
 }
 
 impl<'a> ReplyWriter<'a> {
     pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
-        Self { out, protocol }
+        let end = usize::MAX;
+        Self { out, protocol, end }
+    }
+
+    /// The same, where a reply of more than so many bytes will not be sent: the client's connection
+    /// ends instead.
+    pub fn with_limit(out: &'a mut Vec<u8>, protocol: Protocol, bytes: usize) -> Self {
+        let end = out.len().saturating_add(bytes);
+        Self { out, protocol, end }
+    }
+
+    /// Whether there is no use in writing more. What makes a reply longer than its data asks this.
+    pub fn is_in_vain(&self) -> bool {
+        self.out.len() > self.end
     }
 
     pub fn protocol(&self) -> Protocol {

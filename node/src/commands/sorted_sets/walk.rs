@@ -108,6 +108,9 @@ fn repeated(
             if let Some(item) = set.items_from(rank, false).next() {
                 write_item(reply, item, with_scores);
             }
+            if reply.is_in_vain() {
+                return true;
+            }
             if reply.position() - start > REPLY_BYTES_MAX {
                 reply.truncate(start);
                 return false;
