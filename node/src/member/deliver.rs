@@ -121,8 +121,8 @@ impl State {
         }
     }
 
-    /// Begins a `WAIT` for the last write of the session itself. Gives how many hold it when they are enough, or
-    /// nothing when the client has to wait.
+    /// Begins a `WAIT` for the last write of the session itself. Gives how many hold it when they
+    /// are enough, or nothing when the client has to wait.
     pub fn begin_wait(&mut self, id: SessionId, wait: Wait) -> Option<(u64, u64)> {
         let session = self.engine.sessions.get(id);
         let offset = session.map_or(0, |session| session.written);
