@@ -15,9 +15,11 @@ mod client;
 mod client_control;
 mod cluster;
 mod command;
+mod complexity;
 mod conditional_strings;
 mod config;
 mod connection;
+mod debug;
 mod dump;
 mod expire;
 mod extended;
@@ -38,12 +40,14 @@ mod lcs;
 mod list_edits;
 mod list_moves;
 mod lists;
+mod lolwut;
 mod memory;
 mod names;
 mod numbers;
 mod object;
 mod picks;
 mod pubsub;
+mod save;
 mod scan;
 mod scripting;
 mod server;
@@ -377,6 +381,7 @@ impl Command {
 fn help(context: &mut Context, arguments: &[&[u8]]) {
     let container = CommandTable.by_name(&arguments[..1]);
     let (name, rows) = container.map_or(("", &[][..]), |row| (row.name, row.subcommands));
+    let rows: Vec<&Command> = rows.iter().filter(|row| row.is_callable()).collect();
     context.reply.array(1 + 2 * rows.len());
     let name = name.to_ascii_uppercase();
     context.reply.simple(&format!(
@@ -429,6 +434,9 @@ const FAMILIES: &[&[Command]] = &[
     scripting::COMMANDS,
     functions::COMMANDS,
     server::COMMANDS,
+    save::COMMANDS,
+    debug::COMMANDS,
+    lolwut::COMMANDS,
     wait::COMMANDS,
     pubsub::COMMANDS,
     config::COMMANDS,

@@ -13,6 +13,8 @@ pub mod blocked;
 mod client_limit;
 #[cfg(test)]
 mod client_tests;
+#[cfg(test)]
+mod cluster_tests;
 pub mod command_log;
 pub mod config;
 #[cfg(test)]
@@ -48,6 +50,7 @@ mod running;
 pub mod session;
 #[cfg(test)]
 mod set_tests;
+pub mod slot_stats;
 #[cfg(test)]
 mod sort_tests;
 #[cfg(test)]
@@ -89,6 +92,7 @@ use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use rates::Rates;
 use running::Running;
 use session::{Session, SessionId, Sessions};
+use slot_stats::SlotStats;
 use stats::Stats;
 use std::collections::{BTreeMap, BTreeSet};
 use timing::Timing;
@@ -146,6 +150,7 @@ pub struct Engine {
     pub config: Config,
     pub effects: Effects,
     pub stats: Stats,
+    pub slot_stats: SlotStats,
     pub rates: Rates,
     pub timing: Timing,
     pub command_logs: CommandLogs,
@@ -169,9 +174,15 @@ pub struct Engine {
     /// A transaction runs; its effects are made atomic when it ends.
     pub in_transaction: bool,
     pub in_script: bool,
+    /// The slot of the keys of the last transaction.
+    transaction_slot: Option<u16>,
     pub scripts: Scripts,
     /// Asked from time to time whether a script is to go on.
     pub interrupt: Option<Decide>,
+    /// Holds the thread for `DEBUG SLEEP`.
+    pub stall: Option<fn(std::time::Duration)>,
+    /// Keys that nobody asks for are removed when they expire.
+    pub expires_actively: bool,
     /// How many scripts and functions have begun to run.
     pub scripts_begun: u64,
     /// The script executed last has used data beside the keys that it was told of.
@@ -192,6 +203,8 @@ pub struct Engine {
     pub thawed: bool,
     /// What the clients take that `maxmemory-clients` counts.
     clients_bytes: u64,
+    /// A client wants the base rewritten.
+    pub base_wanted: bool,
     monitors: BTreeSet<SessionId>,
     running: Running,
     /// The command that runs.
@@ -213,6 +226,7 @@ impl Engine {
             config,
             effects: Effects::default(),
             stats: Stats::default(),
+            slot_stats: SlotStats::default(),
             rates: Rates::default(),
             timing: Timing::default(),
             command_logs: CommandLogs::default(),
@@ -229,8 +243,11 @@ impl Engine {
             hint: Hint::default(),
             in_transaction: false,
             in_script: false,
+            transaction_slot: None,
             scripts: Scripts::default(),
             interrupt: None,
+            stall: None,
+            expires_actively: true,
             scripts_begun: 0,
             script_strayed: false,
             blocked: Blocked::default(),
@@ -242,6 +259,7 @@ impl Engine {
             tracked: Tracked::default(),
             thawed: false,
             clients_bytes: 0,
+            base_wanted: false,
             monitors: BTreeSet::new(),
             running: Running::default(),
             current: None,

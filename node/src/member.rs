@@ -164,6 +164,7 @@ impl Member {
         let seed = uuid::Uuid::new_v4().as_u64_pair();
         let mut engine = Engine::new(seed.0 ^ seed.1, config);
         engine.view.facts.member_id.clone_from(&meta.id);
+        engine.stall = Some(std::thread::sleep);
         engine.interrupt = Some(script_limit::decide(move || clock.monotonic_ms()));
         engine.timing.set_clock(Box::new(ticks()));
         let backlog_bytes = engine.config.backlog_bytes;

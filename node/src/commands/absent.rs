@@ -2,7 +2,7 @@
 
 use super::Group::{Connection, Generic, Server};
 use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
-use super::{Command, Support, command};
+use super::{Command, Support, command, help};
 use crate::execute::Context;
 
 const USUAL: u32 = ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE;
@@ -13,15 +13,15 @@ const OWN_STREAM: &str = "replicas of Redis cannot follow; members have a stream
 
 pub const COMMANDS: &[Command] = &[
     command(
-        "debug",
+        "clusterscan",
         -2,
-        Server,
-        "1.0.0",
-        "Looks into the server.",
+        Generic,
+        "9.1.0",
+        "Iterates over the keys of a cluster.",
         refuse,
     )
-    .flags(USUAL)
-    .absent("internals of Redis do not exist here"),
+    .category("keyspace")
+    .absent("SCAN iterates over the keys of one shard; clients go through the shards"),
     command(
         "failover",
         -1,
@@ -43,9 +43,15 @@ pub const COMMANDS: &[Command] = &[
     .flags(DANGEROUS)
     .category("keyspace")
     .absent("slots move by the operator's migrations; DUMP and RESTORE move single keys"),
-    command("module", -2, Server, "4.0.0", "Loads modules.", refuse)
-        .flags(USUAL)
-        .absent("there are no modules"),
+    command(
+        "module",
+        -2,
+        Server,
+        "4.0.0",
+        "A container for commands on modules.",
+        |_, _| {},
+    )
+    .subcommands(MODULE),
     command(
         "move",
         3,
@@ -73,6 +79,17 @@ pub const COMMANDS: &[Command] = &[
         .flags(USUAL)
         .absent(BY_TOPOLOGY),
     command(
+        "restore-asking",
+        -4,
+        Server,
+        "3.0.0",
+        "What RESTORE is to a slot that moves.",
+        refuse,
+    )
+    .flags(DANGEROUS)
+    .category("keyspace")
+    .absent("slots move by the operator's migrations, without -ASK"),
+    command(
         "sentinel",
         -2,
         Connection,
@@ -82,6 +99,10 @@ pub const COMMANDS: &[Command] = &[
     )
     .flags(USUAL)
     .absent("the operator does what Sentinel does"),
+    command("sflush", -3, Server, "8.0.0", "Empties slots.", refuse)
+        .flags(DANGEROUS)
+        .category("keyspace")
+        .absent("FLUSHALL empties a shard"),
     command("slaveof", 3, Server, "1.0.0", "Makes a replica.", refuse)
         .flags(USUAL)
         .absent(BY_TOPOLOGY),
@@ -93,9 +114,64 @@ pub const COMMANDS: &[Command] = &[
         .absent(OWN_STREAM),
 ];
 
-fn refuse(context: &mut Context, _arguments: &[&[u8]]) {
+const NO_MODULES: &str = "there are no modules";
+
+/// Tools list modules, and find none.
+const MODULE: &[Command] = &[
+    command(
+        "module|help",
+        2,
+        Server,
+        "5.0.0",
+        "Lists the subcommands.",
+        help,
+    )
+    .flags(LOADING | STALE),
+    command(
+        "module|list",
+        2,
+        Server,
+        "4.0.0",
+        "Lists the modules: there are none.",
+        |context, _| context.reply.array(0),
+    )
+    .tips(&["nondeterministic_output_order"])
+    .flags(ADMIN | DANGEROUS | NO_SCRIPT),
+    command(
+        "module|load",
+        -3,
+        Server,
+        "4.0.0",
+        "Loads a module.",
+        refuse,
+    )
+    .flags(USUAL)
+    .absent(NO_MODULES),
+    command(
+        "module|loadex",
+        -3,
+        Server,
+        "7.0.0",
+        "Loads a module.",
+        refuse,
+    )
+    .flags(USUAL)
+    .absent(NO_MODULES),
+    command(
+        "module|unload",
+        3,
+        Server,
+        "4.0.0",
+        "Unloads a module.",
+        refuse,
+    )
+    .flags(USUAL)
+    .absent(NO_MODULES),
+];
+
+pub fn refuse(context: &mut Context, _arguments: &[&[u8]]) {
     if let Support::Absent(reason) = context.command.support {
-        let name = context.command.name.to_ascii_uppercase();
+        let name = context.command.name.replace('|', " ").to_ascii_uppercase();
         let text = format!("ERR {name} is not supported: {reason}");
         context.reply.error(&text);
     }

@@ -1,8 +1,11 @@
 //! CLUSTER: what cluster-aware clients ask of the topology.
 
+pub mod slot_stats;
+
 use super::Group::Cluster;
-use super::flag::{ADMIN, DANGEROUS, LOADING, STALE};
-use super::{Command, command, help, server::split_address};
+use super::absent::refuse;
+use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
+use super::{Command, answers, command, help, server::split_address};
 use crate::execute::Context;
 use crate::execute::context::{Failure, integer};
 use crate::execute::view::ClusterView;
@@ -11,6 +14,37 @@ use protocol::slots::{SLOT_COUNT, slot_of};
 use protocol::topology::{Member, Shard};
 
 const USUAL: u32 = STALE;
+
+const BY_OPERATOR: &str = "the operator keeps the members of the cluster; edit the KVCluster";
+
+const BY_MIGRATION: &str = "the operator decides which shard has a slot; scale the KVCluster";
+
+const BY_EPOCHS: &str = "the operator counts the epochs of shards";
+
+const BY_HANDOVER: &str = "the operator hands over: kubectl kv switchover";
+
+/// A subcommand that does not exist here, and why.
+const fn elsewhere(
+    name: &'static str,
+    arity: i32,
+    since: &'static str,
+    summary: &'static str,
+    reason: &'static str,
+) -> Command {
+    command(
+        name,
+        arity,
+        Cluster,
+        since,
+        summary,
+        |context, arguments| match in_cluster(context) {
+            Ok(()) => refuse(context, arguments),
+            Err(failure) => context.answer(Err(failure)),
+        },
+    )
+    .flags(STALE | ADMIN | DANGEROUS | NO_SCRIPT)
+    .absent(reason)
+}
 
 pub const COMMANDS: &[Command] = &[command(
     "cluster",
@@ -155,6 +189,50 @@ pub const COMMANDS: &[Command] = &[command(
     .tips(&["nondeterministic_output"])
     .syntax("slot count")
     .flags(USUAL),
+    command(
+        "cluster|count-failure-reports",
+        3,
+        Cluster,
+        "3.0.0",
+        "Counts reports of a member's failure: members do not report each other, so there are none.",
+        failure_reports,
+    )
+    .tips(&["nondeterministic_output"])
+    .syntax("node-id")
+    .flags(STALE | ADMIN | DANGEROUS),
+    command(
+        "cluster|slot-stats",
+        -4,
+        Cluster,
+        "8.0.0",
+        "Shows keys, bytes, processor time and traffic of this shard's slots.",
+        answers!(slot_stats::slot_stats),
+    )
+    .tips(&["nondeterministic_output", "request_policy:all_shards"])
+    .syntax(
+        "(filter=(SLOTSRANGE start-slot:integer end-slot:integer)\
+         |(ORDERBY metric [LIMIT limit:integer] [order=ASC|DESC]))",
+    )
+    .flags(LOADING | STALE),
+    elsewhere("cluster|addslots", -3, "3.0.0", "Takes slots.", BY_MIGRATION),
+    elsewhere("cluster|addslotsrange", -4, "7.0.0", "Takes slots.", BY_MIGRATION),
+    elsewhere("cluster|bumpepoch", 2, "3.0.0", "Raises the epoch.", BY_EPOCHS),
+    elsewhere("cluster|cancelslotmigrations", 2, "9.0.0", "Ends migrations.", BY_MIGRATION),
+    elsewhere("cluster|delslots", -3, "3.0.0", "Gives slots up.", BY_MIGRATION),
+    elsewhere("cluster|delslotsrange", -4, "7.0.0", "Gives slots up.", BY_MIGRATION),
+    elsewhere("cluster|failover", -2, "3.0.0", "Promotes a replica.", BY_HANDOVER),
+    elsewhere("cluster|flushslot", -3, "9.0.0", "Empties a slot.", BY_MIGRATION),
+    elsewhere("cluster|flushslots", 2, "3.0.0", "Gives all slots up.", BY_MIGRATION),
+    elsewhere("cluster|forget", 3, "3.0.0", "Removes a member.", BY_OPERATOR),
+    elsewhere("cluster|getslotmigrations", 2, "9.0.0", "Lists migrations.", BY_MIGRATION),
+    elsewhere("cluster|meet", -4, "3.0.0", "Adds a member.", BY_OPERATOR),
+    elsewhere("cluster|migrateslots", -7, "9.0.0", "Moves slots.", BY_MIGRATION),
+    elsewhere("cluster|replicate", 3, "3.0.0", "Makes a replica.", BY_OPERATOR),
+    elsewhere("cluster|reset", -2, "3.0.0", "Leaves the cluster.", BY_OPERATOR),
+    elsewhere("cluster|saveconfig", 2, "3.0.0", "Saves the topology.", BY_OPERATOR),
+    elsewhere("cluster|set-config-epoch", 3, "3.0.0", "Sets the epoch.", BY_EPOCHS),
+    elsewhere("cluster|setslot", -4, "3.0.0", "Gives a slot away.", BY_MIGRATION),
+    elsewhere("cluster|syncslots", -3, "9.0.0", "Follows a migration.", BY_MIGRATION),
     command(
         "cluster|help",
         2,
@@ -372,6 +450,18 @@ fn replicas(context: &mut Context, arguments: &[&[u8]]) {
         for member in replicas {
             reply.bulk(node_line(view, entry, member).as_bytes());
         }
+    });
+}
+
+fn failure_reports(context: &mut Context, arguments: &[&[u8]]) {
+    with_view(context, |view, reply| {
+        let listed = listed(view);
+        let mut members = listed.iter().flat_map(|entry| &entry.members);
+        if members.any(|member| member.id.as_bytes() == arguments[2]) {
+            return reply.integer(0);
+        }
+        let failure = Failure::quoting("ERR Unknown node ", arguments[2], "");
+        reply.error_bytes(failure.text());
     });
 }
 

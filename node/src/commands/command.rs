@@ -3,7 +3,7 @@
 use super::Group::{self, Server};
 use super::flag::{self, LOADING, STALE};
 use super::key_spec::keys;
-use super::{Command, CommandTable, KeySpec, command, glob, help, syntax};
+use super::{Command, CommandTable, KeySpec, command, complexity, glob, help, syntax};
 use crate::execute::Context;
 use crate::execute::context::SYNTAX;
 use protocol::resp::ReplyWriter;
@@ -122,7 +122,12 @@ pub const COMMANDS: &[Command] = &[command(
 
 fn named(name: &[u8]) -> Option<&'static Command> {
     let words: Vec<&[u8]> = name.splitn(2, |&byte| byte == b'|').collect();
-    CommandTable.by_name(&words)
+    CommandTable.by_name(&words).filter(|row| row.is_callable())
+}
+
+/// The subcommands that there are.
+fn subcommands(row: &Command) -> impl Iterator<Item = &'static Command> + Clone + use<> {
+    row.subcommands.iter().filter(|row| row.is_callable())
 }
 
 fn info(context: &mut Context, arguments: &[&[u8]]) {
@@ -172,8 +177,8 @@ fn describe(reply: &mut ReplyWriter, row: &Command) {
         reply.bulk(tip.as_bytes());
     }
     describe_keys(reply, row);
-    reply.set(row.subcommands.len());
-    row.subcommands.iter().for_each(|sub| describe(reply, sub));
+    reply.set(subcommands(row).count());
+    subcommands(row).for_each(|sub| describe(reply, sub));
 }
 
 /// Key specifications: those of the row, or what its range amounts to: one range of keys, or single
@@ -228,13 +233,18 @@ fn docs(context: &mut Context, arguments: &[&[u8]]) {
 
 fn document(reply: &mut ReplyWriter, row: &Command) {
     reply.bulk(row.name.as_bytes());
-    let more = usize::from(!row.subcommands.is_empty()) + usize::from(!row.syntax.is_empty());
-    reply.map(3 + more);
+    let cost = complexity::complexity(row.name);
     let fields = [
-        ("summary", row.summary),
-        ("since", row.since),
-        ("group", row.group.name()),
+        ("summary", Some(row.summary)),
+        ("since", Some(row.since)),
+        ("group", Some(row.group.name())),
+        ("complexity", cost),
     ];
+    let fields = fields
+        .iter()
+        .filter_map(|(name, value)| Some((name, (*value)?)));
+    let more = usize::from(!row.subcommands.is_empty()) + usize::from(!row.syntax.is_empty());
+    reply.map(fields.clone().count() + more);
     for (name, value) in fields {
         reply.bulk(name.as_bytes());
         reply.bulk(value.as_bytes());
@@ -246,8 +256,8 @@ fn document(reply: &mut ReplyWriter, row: &Command) {
     }
     if !row.subcommands.is_empty() {
         reply.bulk(b"subcommands");
-        reply.map(row.subcommands.len());
-        row.subcommands.iter().for_each(|sub| document(reply, sub));
+        reply.map(subcommands(row).count());
+        subcommands(row).for_each(|sub| document(reply, sub));
     }
 }
 

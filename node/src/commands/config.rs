@@ -65,6 +65,7 @@ pub const COMMANDS: &[Command] = &[command(
         |context, _| {
             context.engine.stats.reset();
             context.engine.keyspace.reset_freed();
+            context.engine.slot_stats.reset();
             context.reply.ok();
         },
     )

@@ -95,18 +95,6 @@ pub const COMMANDS: &[Command] = &[
     )
     .flags(FAST)
     .category("connection"),
-    command(
-        "lolwut",
-        -1,
-        Server,
-        "5.0.0",
-        "Shows the version.",
-        |context, _| {
-            let text = format!("KVCluster ver. {}\n", env!("CARGO_PKG_VERSION"));
-            context.reply.verbatim("txt", text.as_bytes());
-        },
-    )
-    .flags(FAST),
 ];
 
 const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";

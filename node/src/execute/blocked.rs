@@ -235,6 +235,7 @@ impl Engine {
             self.block = None;
             self.blocked.add(id, waiting);
         } else {
+            self.count_slot_output(key, out.len());
             self.finish_blocked(id, &out);
         }
         if !messages.is_empty() {
@@ -285,6 +286,23 @@ impl Engine {
             self.hang_ups.push(id);
         }
         waited
+    }
+
+    /// Answers those who wait for the base to be written.
+    pub fn answer_saves(&mut self) {
+        let all = self.blocked.sessions.iter();
+        let waiting: Vec<SessionId> = all
+            .filter(|(_, waiting)| waiting.command.name == "save")
+            .map(|(id, _)| *id)
+            .collect();
+        let reply = match &self.view.facts.base_error {
+            None => "+OK\r\n".to_owned(),
+            Some(error) => format!("-ERR {}\r\n", error.replace(['\r', '\n'], " ")),
+        };
+        for id in waiting {
+            self.blocked.remove(id);
+            self.finish_blocked(id, reply.as_bytes());
+        }
     }
 
     /// Whether a session waits for keys or for replicas.

@@ -5,9 +5,11 @@ mod clients;
 mod fixed;
 mod kept;
 mod measures;
+mod watching;
 
 pub use clients::ClientsMemory;
 pub use measures::Measures;
+pub use watching::DebugCommand;
 
 use super::notify;
 use super::output_limit::{DEFAULT_LIMITS, OutputLimit};
@@ -74,6 +76,12 @@ pub struct Config {
     pub notify_events: u32,
     /// Most keys that sessions are remembered to have read; 0 means no limit.
     pub tracking_keys_max: u64,
+    /// Whether the cost of slots is counted (`cluster-slot-stats-enabled`).
+    pub slot_stats: bool,
+    /// Whether each slot that is served has metrics of its own.
+    pub slot_metrics: bool,
+    /// Who may use `DEBUG`.
+    pub debug_command: DebugCommand,
     pub encodings: Encodings,
     pub measures: Measures,
     /// What options were set to that change nothing, by their names.
@@ -150,6 +158,9 @@ impl Default for Config {
             protected_mode: true,
             notify_events: 0,
             tracking_keys_max: 1_000_000,
+            slot_stats: false,
+            slot_metrics: false,
+            debug_command: DebugCommand::No,
             encodings: Encodings::default(),
             measures: Measures::default(),
             kept: BTreeMap::new(),
@@ -275,6 +286,7 @@ pub fn options() -> impl Iterator<Item = &'static ConfigOption> {
         .chain(measures::OPTIONS)
         .chain(kept::OPTIONS)
         .chain(fixed::OPTIONS)
+        .chain(watching::OPTIONS)
 }
 
 const OPTIONS: &[ConfigOption] = &[
@@ -475,6 +487,7 @@ mod tests {
                 "acl-pubsub-default" => "allchannels",
                 "latency-tracking-info-percentiles" => "0 50 99.99 100",
                 "save" => "3600 1 300 100",
+                "enable-debug-command" => "local",
                 _ if shown == "yes" => "no",
                 _ if shown == "no" => "yes",
                 _ => "77777",

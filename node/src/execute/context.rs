@@ -312,6 +312,7 @@ impl<'a> Context<'a> {
             }
             slot = slot.or(first);
         }
+        self.engine.transaction_slot = slot;
         Ok(())
     }
 

@@ -275,7 +275,16 @@ impl Engine {
     pub fn publish_sharded(&mut self, channel: &[u8], message: &[u8]) -> usize {
         let sessions = self.pubsub.shards.get(channel);
         let sessions: Vec<SessionId> = sessions.map_or(Vec::new(), |s| s.iter().copied().collect());
-        self.send_words(&sessions, &[b"smessage", channel, message])
+        let (mut written, mut bytes) = (Written::default(), 0);
+        for &id in &sessions {
+            if let Some(protocol) = self.protocol_of(id) {
+                let message = written.get(protocol, &[b"smessage", channel, message]);
+                bytes += message.len();
+                self.send(id, message);
+            }
+        }
+        self.count_slot_output(channel, bytes);
+        sessions.len()
     }
 
     /// Keeps a message for the other members.

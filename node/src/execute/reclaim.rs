@@ -62,7 +62,7 @@ impl Engine {
     /// Gives the slot to go on at. Only a primary expires: replicas are told by the log.
     pub fn expire_some(&mut self, slot: u16, now_ms: u64, keys_max: usize) -> u16 {
         let expires = self.keyspace.volatile_len() > 0 || self.keyspace.volatile_hashes() > 0;
-        if !self.view.may_expire() || !expires {
+        if !self.view.may_expire() || !expires || !self.expires_actively {
             return slot;
         }
         let mut budget = keys_max;

@@ -137,6 +137,10 @@ pub struct Facts {
     /// Bytes that wait for the disk.
     pub queued_bytes: u64,
     pub rewriting: bool,
+    /// When the base was last written, as Unix time; 0 before the first time.
+    pub based_ms: u64,
+    /// Why it was not, the last time that it was tried.
+    pub base_error: Option<String>,
     pub link: Option<Link>,
     pub followers: Vec<Follower>,
 }
@@ -359,6 +363,14 @@ impl View {
 impl ClusterView {
     pub fn my_shard(&self) -> Option<&Shard> {
         self.topology.shards.get(usize::from(self.shard))
+    }
+
+    /// The slots of the own shard.
+    pub fn my_slots(&self) -> SlotSet {
+        match self.shard {
+            NOBODY => SlotSet::default(),
+            shard => self.slots_of(usize::from(shard)),
+        }
     }
 
     /// The slots of each shard as this member knows them now, by the shard's index.

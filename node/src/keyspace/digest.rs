@@ -24,6 +24,18 @@ fn digest_of(entry: EntryRef) -> u64 {
     digest.update(&(entry.key().len() as u64).to_le_bytes());
     digest.update(entry.key());
     digest.update(&entry.expires_at_ms().unwrap_or(0).to_le_bytes());
+    add_value(&mut digest, entry);
+    spread(digest.finalize())
+}
+
+/// The digest of a value alone, whatever its key and expiry.
+pub fn value_digest(entry: EntryRef) -> u64 {
+    let mut digest = CRC64.digest();
+    add_value(&mut digest, entry);
+    spread(digest.finalize())
+}
+
+fn add_value(digest: &mut crc::Digest<'_, u64, Table<16>>, entry: EntryRef) {
     digest.update(entry.value().type_name().as_bytes());
     if let Some(bytes) = entry.string(&mut Vec::new()) {
         digest.update(bytes);
@@ -32,7 +44,6 @@ fn digest_of(entry: EntryRef) -> u64 {
         let of = each_collection!(value, collection => collection.digest(), string => 0);
         digest.update(&of.to_le_bytes());
     }
-    spread(digest.finalize())
 }
 
 /// The digest of one item of a collection, given in pieces. Sums of them do not depend on order.

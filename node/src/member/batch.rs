@@ -6,6 +6,7 @@ use crate::acl::file;
 use crate::commands::{Command, Group, flag};
 use crate::execute::Outcome;
 use crate::execute::session::SessionId;
+use crate::execute::slot_stats::SlotCost;
 use crate::execute::waits::Wait;
 use crate::keyspace::Hint;
 use protocol::admin::AdminRequest;
@@ -246,6 +247,16 @@ impl Run<'_> {
         let engine = &mut self.state.engine;
         let before = out.len();
         let outcome = engine.execute(self.session, arguments, self.now_ms, out);
+        if engine.config.slot_stats && outcome != Outcome::Frozen {
+            engine.count_slot_cost(
+                arguments,
+                SlotCost {
+                    cpu_ns: 0,
+                    input_bytes: request_bytes(arguments),
+                    output_bytes: (out.len() - before) as u64,
+                },
+            );
+        }
         self.replies += usize::from(out.len() > before);
         if let Some(command) = engine.last_command.filter(|command| touches_data(command)) {
             self.served = true;
@@ -283,6 +294,14 @@ impl Run<'_> {
         };
         self.needed = self.needed.max(needed);
     }
+}
+
+/// Bytes of a request, as clients write it.
+fn request_bytes(arguments: &[&[u8]]) -> u64 {
+    let header = |number: usize| 3 + number.checked_ilog10().unwrap_or(0) as usize + 1;
+    let one = |argument: &&[u8]| header(argument.len()) + argument.len() + 2;
+    let all: usize = arguments.iter().map(one).sum();
+    (header(arguments.len()) + all) as u64
 }
 
 fn touches_data(command: &Command) -> bool {

@@ -185,6 +185,9 @@ impl State {
     pub fn refresh_slots(&mut self) {
         let engine = &mut self.engine;
         engine.view.refresh(&engine.imports, &engine.exports);
+        if let Some(cluster) = engine.view.cluster_view() {
+            engine.slot_stats.keep_only(&cluster.my_slots());
+        }
     }
 
     fn role_now(&self) -> Role {

@@ -24,9 +24,13 @@ pub async fn run(member: Rc<Member>) {
         if !member.with(|state| state.rewrite_is_due()) {
             continue;
         }
-        member.with(|state| state.engine.view.facts.rewriting = true);
+        let wanted = member.with(|state| {
+            state.engine.view.facts.rewriting = true;
+            std::mem::take(&mut state.engine.base_wanted)
+        });
         let result = rewrite(&member).await;
-        member.with(|state| state.engine.view.facts.rewriting = false);
+        let now_ms = member.clock.now_ms();
+        member.with(|state| state.note_rewrite(wanted, &result, now_ms));
         match result {
             Ok(true) => {}
             Ok(false) => tracing::info!("the rewrite was overtaken; it will begin anew"),
@@ -39,11 +43,30 @@ pub async fn run(member: Rc<Member>) {
 }
 
 impl State {
+    /// Says how a rewrite ended to whoever wanted it.
+    fn note_rewrite(&mut self, wanted: bool, result: &Result<bool, FilesError>, now_ms: u64) {
+        let facts = &mut self.engine.view.facts;
+        facts.rewriting = false;
+        let overtaken = matches!(result, Ok(false));
+        if overtaken {
+            self.engine.base_wanted |= wanted;
+            return;
+        }
+        facts.base_error = result.as_ref().err().map(FilesError::to_string);
+        if facts.base_error.is_none() {
+            facts.based_ms = now_ms;
+        }
+        if wanted {
+            self.engine.answer_saves();
+            self.deliver(0);
+        }
+    }
+
     fn rewrite_is_due(&self) -> bool {
         let Some(disk) = self.log.disk() else {
             return false;
         };
-        if disk.needs_base() {
+        if disk.needs_base() || self.engine.base_wanted {
             return true;
         }
         let (log_bytes, base_bytes) = disk.sizes();

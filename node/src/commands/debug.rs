@@ -1,0 +1,247 @@
+//! DEBUG: what test suites and people who look for a fault use of it. Off unless
+//! `enable-debug-command` allows it; nothing of it can end the server or lose data.
+
+mod protocol_types;
+
+use super::Group::Server;
+use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
+use super::{Command, answers, command};
+use crate::execute::Context;
+use crate::execute::config::DebugCommand;
+use crate::execute::context::Failure;
+use crate::keyspace::Place;
+use crate::keyspace::digest::value_digest;
+use crate::keyspace::entry::Value;
+use crate::keyspace::eviction::idle_seconds;
+use crate::rdb;
+use protocol::resp::parse_i64;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub const COMMANDS: &[Command] = &[command(
+    "debug",
+    -2,
+    Server,
+    "1.0.0",
+    "Looks into the server.",
+    answers!(debug),
+)
+.syntax("subcommand [arg...]")
+.flags(ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE)
+.partial(
+    "off unless enable-debug-command is yes or local; DIGEST, DIGEST-VALUE, ERROR, HELP, LOADAOF, \
+     OBJECT, POPULATE, PROTOCOL, QUICKLIST-PACKED-THRESHOLD, RELOAD, SET-ACTIVE-EXPIRE, SLEEP",
+)];
+
+/// `DEBUG SLEEP` sleeps no longer.
+const SLEEP_SECONDS_MAX: f64 = 3600.0;
+
+/// `DEBUG POPULATE` looks at no more keys in one go.
+const POPULATE_KEYS_MAX: u64 = 10_000_000;
+
+const HELP: &[&str] = &[
+    "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "DIGEST",
+    "    Returns a digest of all keys.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    Returns a digest of the value of each key.",
+    "ERROR <text>",
+    "    Replies with the text as an error.",
+    "LOADAOF",
+    "    As RELOAD.",
+    "OBJECT <key>",
+    "    Describes a value.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Creates strings <prefix>:<number>; the prefix is key unless given.",
+    "PROTOCOL <type>",
+    "    Replies with a value of that type of the protocol.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Accepted; lists here have no such limit.",
+    "RELOAD",
+    "    Writes every value in the RDB format and puts what is read back in its place.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Whether keys that nobody asks for are removed when they expire.",
+    "SLEEP <seconds>",
+    "    Executes nothing for so long.",
+    "HELP",
+    "    Prints this help.",
+];
+
+const NOT_ALLOWED: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you \
+     can run it from a local connection, otherwise you need to set this option in the \
+     configuration file, and then restart the server.";
+
+fn debug(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    if !is_allowed(context) {
+        return Err(NOT_ALLOWED.into());
+    }
+    let name = arguments[1].to_ascii_uppercase();
+    match (name.as_slice(), &arguments[2..]) {
+        (b"DIGEST", []) => {
+            let digest = context.engine.keyspace.digest();
+            context.reply.simple(&shown(digest));
+        }
+        (b"DIGEST-VALUE", keys) => digest_values(context, keys),
+        (b"ERROR", [text]) => context.reply.error_bytes(text),
+        (b"HELP", []) => {
+            context.reply.array(HELP.len());
+            for line in HELP {
+                context.reply.simple(line);
+            }
+        }
+        (b"LOADAOF", []) => return reload(context),
+        (b"RELOAD", options) => {
+            check_reload(options)?;
+            return reload(context);
+        }
+        (b"OBJECT", [key] | [key, _]) => return object(context, key),
+        (b"POPULATE", [_] | [_, _] | [_, _, _]) => return populate(context, &arguments[2..]),
+        (b"PROTOCOL", [kind]) => return protocol_types::reply(context, kind),
+        (b"QUICKLIST-PACKED-THRESHOLD", [_]) => context.reply.ok(),
+        (b"SET-ACTIVE-EXPIRE", [on]) => {
+            context.engine.expires_actively = *on != b"0";
+            context.reply.ok();
+        }
+        (b"SLEEP", [seconds]) => sleep(context, seconds),
+        _ => {
+            return Err(Failure::quoting(
+                "ERR unknown subcommand or wrong number of arguments for '",
+                arguments[1],
+                "'. Try DEBUG HELP.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_allowed(context: &Context) -> bool {
+    let is_local = || {
+        let address: Result<SocketAddr, _> = context.session.address.parse();
+        address.is_ok_and(|address| address.ip().to_canonical().is_loopback())
+    };
+    match context.engine.config.debug_command {
+        DebugCommand::Yes => true,
+        DebugCommand::Local => is_local(),
+        DebugCommand::No => false,
+    }
+}
+
+/// A digest as the forty hexadecimal digits that those of Redis have.
+fn shown(digest: u64) -> String {
+    format!("{digest:016x}{digest:016x}{:08x}", digest as u32)
+}
+
+fn digest_values(context: &mut Context, keys: &[&[u8]]) {
+    context.reply.array(keys.len());
+    for key in keys {
+        let key = context.hashed(key);
+        let digest = context.peek(&key).map_or(0, value_digest);
+        context.reply.bulk(shown(digest).as_bytes());
+    }
+}
+
+fn object(context: &mut Context, key: &[u8]) -> Result<(), Failure> {
+    let key = context.hashed(key);
+    let now_ms = context.now_ms;
+    let entry = context.peek(&key).ok_or("ERR no such key")?;
+    // What stands around the value in a payload: its type, the version and a checksum.
+    let length = rdb::dump(entry.value()).len().saturating_sub(11);
+    let access = entry.access();
+    let text = format!(
+        "Value at:0x0 refcount:1 encoding:{} serializedlength:{length} lru:{access} \
+         lru_seconds_idle:{}",
+        entry.encoding(),
+        idle_seconds(access, now_ms)
+    );
+    context.reply.simple(&text);
+    Ok(())
+}
+
+fn check_reload(options: &[&[u8]]) -> Result<(), Failure> {
+    for option in options {
+        match option.to_ascii_uppercase().as_slice() {
+            b"MERGE" | b"NOFLUSH" => {}
+            b"NOSAVE" => return Err("ERR NOSAVE is not supported: nothing is loaded here".into()),
+            _ => {
+                let text = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
+                return Err(text.into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What [`reload`] notes of a key: its name, its value as an RDB payload, its expiry and its use.
+type Saved = (Vec<u8>, Vec<u8>, Option<u64>, u32);
+
+/// Puts every value through the RDB format. Nothing changes by it, so nothing is logged.
+fn reload(context: &mut Context) -> Result<(), Failure> {
+    let limits = context.engine.rdb_limits();
+    let mut place = Some(Place::default());
+    while let Some(at) = place {
+        let mut saved: Vec<Saved> = Vec::new();
+        place = context.engine.keyspace.visit(at, |entry| {
+            saved.push((
+                entry.key().to_vec(),
+                rdb::dump(entry.value()),
+                entry.expires_at_ms(),
+                entry.access(),
+            ));
+        });
+        for (key, payload, expires_at_ms, access) in saved {
+            let value: Value = rdb::restore(&payload, &limits).map_err(|error| {
+                Failure::quoting("ERR Error trying to load the RDB dump of ", &key, "")
+                    .and(format!(": {error}").into())
+            })?;
+            let key = context.engine.keyspace.hashed(&key);
+            let keyspace = &mut context.engine.keyspace;
+            keyspace.insert(&key, value, expires_at_ms, access);
+        }
+    }
+    context.reply.ok();
+    Ok(())
+}
+
+fn within(argument: &[u8], max: u64) -> Result<u64, Failure> {
+    let number = parse_i64(argument).and_then(|number| u64::try_from(number).ok());
+    let number = number.filter(|number| *number <= max);
+    number.ok_or("ERR value is out of range, must be positive".into())
+}
+
+fn populate(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    let count = within(arguments[0], POPULATE_KEYS_MAX)?;
+    let prefix = arguments.get(1).copied().unwrap_or(b"key");
+    let size = match arguments.get(2) {
+        Some(size) => within(size, context.engine.config.bulk_bytes_max as u64)? as usize,
+        None => 0,
+    };
+    let refusal = context.engine.view.check_settings();
+    refusal.map_err(|refusal| Failure::from(refusal.to_string()))?;
+    for number in 0..count {
+        let name = [prefix, format!(":{number}").as_bytes()].concat();
+        let key = context.engine.keyspace.hashed(&name);
+        if !context.engine.view.owns(key.slot) || context.peek(&key).is_some() {
+            continue;
+        }
+        if context.engine.is_full() {
+            return Err("OOM command not allowed when used memory > 'maxmemory'.".into());
+        }
+        let mut value = format!("value:{number}").into_bytes();
+        if size > 0 {
+            value.resize(size, 0);
+        }
+        context.put_string(&key, &value, None);
+    }
+    context.reply.ok();
+    Ok(())
+}
+
+fn sleep(context: &mut Context, seconds: &[u8]) {
+    let seconds = std::str::from_utf8(seconds).ok();
+    let seconds = seconds.and_then(|seconds| seconds.trim().parse::<f64>().ok());
+    let seconds = seconds.unwrap_or(0.0).clamp(0.0, SLEEP_SECONDS_MAX);
+    if let (Ok(time), Some(stall)) = (Duration::try_from_secs_f64(seconds), context.engine.stall) {
+        stall(time);
+    }
+    context.reply.ok();
+}

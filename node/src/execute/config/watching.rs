@@ -1,0 +1,55 @@
+//! Options on what is watched and looked into.
+
+use super::access::switch;
+use super::{ConfigOption, at_start, settable, yes_no};
+
+/// Who may use `DEBUG` (`enable-debug-command`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DebugCommand {
+    No,
+    Yes,
+    /// Clients on the same machine.
+    Local,
+}
+
+impl DebugCommand {
+    const ALL: [Self; 3] = [Self::No, Self::Yes, Self::Local];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Yes => "yes",
+            Self::Local => "local",
+        }
+    }
+}
+
+pub const OPTIONS: &[ConfigOption] = &[
+    settable(
+        "cluster-slot-metrics-enabled",
+        |config, _| yes_no(config.slot_metrics),
+        |config, text| {
+            config.slot_metrics = switch(text)?;
+            Ok(())
+        },
+    ),
+    settable(
+        "cluster-slot-stats-enabled",
+        |config, _| yes_no(config.slot_stats),
+        |config, text| {
+            config.slot_stats = switch(text)?;
+            Ok(())
+        },
+    ),
+    at_start(
+        "enable-debug-command",
+        |config, _| config.debug_command.name().to_owned(),
+        |config, text| {
+            let mut choices = DebugCommand::ALL.into_iter();
+            config.debug_command = choices
+                .find(|choice| choice.name().eq_ignore_ascii_case(text))
+                .ok_or("argument(s) must be one of the following: no, yes, local")?;
+            Ok(())
+        },
+    ),
+];
