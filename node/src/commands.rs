@@ -111,6 +111,8 @@ pub mod flag {
     pub const SKIP_MONITOR: u32 = 1 << 22;
     /// For `COMMAND`: it may be called without keys, though it has a place for them.
     pub const NO_MANDATORY_KEYS: u32 = 1 << 23;
+    /// For `COMMAND`: not while a replica of Redis takes a dataset in beside the old one.
+    pub const NO_ASYNC_LOADING: u32 = 1 << 24;
 
     /// Concerns channels, not keys.
     pub const PUBSUB: u32 = 1 << 20;
@@ -118,7 +120,8 @@ pub mod flag {
     pub const MAY_REPLICATE: u32 = 1 << 21;
 
     /// Names in `COMMAND INFO`.
-    pub const NAMES: [(u32, &str); 16] = [
+    pub const NAMES: [(u32, &str); 17] = [
+        (NO_ASYNC_LOADING, "no_async_loading"),
         (SKIP_MONITOR, "skip_monitor"),
         (NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (PUBSUB, "pubsub"),

@@ -48,7 +48,7 @@ const COSTS: &[(&str, &str)] = &[
         "bzpopmax bzpopmin zcount zincrby zlexcount zrank zrevrank",
     ),
     (
-        "O(log(N)+M), N: members of the sorted set, M: members returned, skipped, stored or removed",
+        "O(log(N)+M), N: members of the sorted set, M: members that are returned or removed",
         "zrange zrangebylex zrangebyscore zrangestore zrevrange zrevrangebylex \
          zrevrangebyscore zremrangebylex zremrangebyrank zremrangebyscore",
     ),

@@ -5,7 +5,7 @@ mod protocol_types;
 
 use super::Group::Server;
 use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
-use super::{Command, answers, command};
+use super::{Command, answers, command, server::split_address};
 use crate::execute::Context;
 use crate::execute::config::DebugCommand;
 use crate::execute::context::Failure;
@@ -15,7 +15,6 @@ use crate::keyspace::entry::Value;
 use crate::keyspace::eviction::idle_seconds;
 use crate::rdb;
 use protocol::resp::parse_i64;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 pub const COMMANDS: &[Command] = &[command(
@@ -26,7 +25,6 @@ pub const COMMANDS: &[Command] = &[command(
     "Looks into the server.",
     answers!(debug),
 )
-.syntax("subcommand [arg...]")
 .flags(ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE)
 .partial(
     "off unless enable-debug-command is yes or local; DIGEST, DIGEST-VALUE, ERROR, HELP, LOADAOF, \
@@ -116,8 +114,10 @@ fn debug(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
 
 fn is_allowed(context: &Context) -> bool {
     let is_local = || {
-        let address: Result<SocketAddr, _> = context.session.address.parse();
-        address.is_ok_and(|address| address.ip().to_canonical().is_loopback())
+        let (host, _) = split_address(&context.session.address);
+        ["127.", "[::ffff:127.", "[::1]"]
+            .iter()
+            .any(|start| host.starts_with(start))
     };
     match context.engine.config.debug_command {
         DebugCommand::Yes => true,

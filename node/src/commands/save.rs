@@ -4,7 +4,7 @@
 //! three commands have the base rewritten, which nothing waits for but the client of SAVE.
 
 use super::Group::Server;
-use super::flag::{ADMIN, DANGEROUS, FAST, LOADING, NO_MULTI, NO_SCRIPT, STALE};
+use super::flag::{ADMIN, DANGEROUS, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NO_SCRIPT, STALE};
 use super::{Command, answers, command};
 use crate::execute::Context;
 use crate::execute::blocked::{Block, OnTimeout};
@@ -19,7 +19,7 @@ pub const COMMANDS: &[Command] = &[
         "Rewrites the base; replies when it is written.",
         answers!(save),
     )
-    .flags(ADMIN | DANGEROUS | NO_SCRIPT | NO_MULTI),
+    .flags(ADMIN | DANGEROUS | NO_ASYNC_LOADING | NO_SCRIPT | NO_MULTI),
     command(
         "bgsave",
         -1,
@@ -29,7 +29,7 @@ pub const COMMANDS: &[Command] = &[
         answers!(save_in_background),
     )
     .syntax("[SCHEDULE]")
-    .flags(ADMIN | DANGEROUS | NO_SCRIPT),
+    .flags(ADMIN | DANGEROUS | NO_ASYNC_LOADING | NO_SCRIPT),
     command(
         "bgrewriteaof",
         1,
@@ -38,7 +38,7 @@ pub const COMMANDS: &[Command] = &[
         "Begins to rewrite the base, and with it the log.",
         answers!(rewrite_log),
     )
-    .flags(ADMIN | DANGEROUS | NO_SCRIPT),
+    .flags(ADMIN | DANGEROUS | NO_ASYNC_LOADING | NO_SCRIPT),
     command(
         "lastsave",
         1,

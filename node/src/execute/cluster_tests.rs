@@ -5,7 +5,7 @@ use super::slot_stats::SlotCost;
 use super::tests::Bench;
 use protocol::slots::SlotSet;
 use protocol::status::Role;
-use protocol::topology::{Member, Shard, Topology};
+use protocol::topology::{ClusterMode, Member, Shard, Standing, Topology};
 use std::sync::Arc;
 
 /// A primary that has the slots 0 to 3 and 12182, that of `foo`.
@@ -15,7 +15,7 @@ fn primary() -> Bench {
         name: "a".to_owned(),
         id: "1111111111111111111111111111111111111111".to_owned(),
         address: "127.0.0.1:1".to_owned(),
-        ..Member::default()
+        standing: Standing::Voter,
     };
     let slots: SlotSet = [0u16, 1, 2, 3, 12182].into_iter().collect();
     let shard = Shard {
@@ -23,9 +23,10 @@ fn primary() -> Bench {
         slots,
         primary: Some("a".to_owned()),
         members: vec![member],
-        ..Shard::default()
+        epoch: 1,
     };
     let topology = Topology {
+        cluster_mode: ClusterMode::Enabled,
         shards: vec![shard],
         ..Topology::default()
     };
@@ -141,7 +142,6 @@ fn debug_is_closed_unless_the_start_allowed_it() {
             .starts_with("-ERR CONFIG SET failed")
     );
     bench.engine.config.debug_command = super::config::DebugCommand::Yes;
-    assert_eq!(bench.engine.stall, None);
     bench.check(
         "RPUSH l a b c
          > :3

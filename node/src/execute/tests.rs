@@ -10,8 +10,8 @@ use protocol::status::Role;
 
 /// An engine with one session and a hand-set clock.
 pub struct Bench {
-    engine: Engine,
-    session: SessionId,
+    pub(super) engine: Engine,
+    pub(super) session: SessionId,
     /// Further sessions, the first of which is number 2.
     others: Vec<SessionId>,
     now_ms: u64,

@@ -105,6 +105,7 @@ pub const CLIENT_FIELDS: [&str; 2] = ["lib-name", "lib-ver"];
 /// Rows of `COMMAND` that differ from Redis 7.0, and why.
 pub const ROWS: &[(&str, &str)] = &[
     ("script|show", "of Valkey 8"),
+    ("cluster|slot-stats", "of Valkey 8"),
     (
         "script|flush",
         "its argument is named flush-type since Redis 7.2",
