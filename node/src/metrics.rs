@@ -1,10 +1,12 @@
 //! The Prometheus metrics of a member.
 
 use crate::commands::CommandTable;
+use crate::execute::Engine;
+use crate::execute::slot_stats::SlotCost;
 use crate::member::State;
 use prometheus::{
-    Counter, CounterVec, Encoder, GaugeVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Counter, CounterVec, Encoder, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use protocol::status::Role;
 
@@ -173,6 +175,9 @@ pub fn render(state: &State) -> prometheus::Result<String> {
     register_cpu(&registry, state)?;
     register_role(&registry, state)?;
     register_commands(&registry, state)?;
+    if state.engine.config.slot_metrics {
+        register_slots(&registry, state)?;
+    }
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
@@ -188,7 +193,7 @@ fn register_cpu(registry: &Registry, state: &State) -> prometheus::Result<()> {
 /// One series per role, 1 for the one the member has.
 fn register_role(registry: &Registry, state: &State) -> prometheus::Result<()> {
     let opts = Opts::new("kv_role", "1 for the role that the member has.");
-    let roles = prometheus::IntGaugeVec::new(opts, &["role"])?;
+    let roles = IntGaugeVec::new(opts, &["role"])?;
     for role in [
         Role::Waiting,
         Role::Loading,
@@ -203,6 +208,71 @@ fn register_role(registry: &Registry, state: &State) -> prometheus::Result<()> {
             .set(i64::from(state.role() == role));
     }
     registry.register(Box::new(roles))
+}
+
+/// Of a slot: name, help, value.
+type SlotRead = fn(&Engine, u16) -> u64;
+
+/// Of what commands on a slot cost.
+type CostRead = fn(SlotCost) -> f64;
+
+const SLOT_GAUGES: &[(&str, &str, SlotRead)] = &[
+    ("kv_slot_keys", "Keys of the slot.", |engine, slot| {
+        engine.keyspace.slot_len(slot)
+    }),
+    (
+        "kv_slot_memory_bytes",
+        "Memory of the slot's keys.",
+        |engine, slot| engine.keyspace.slot_bytes(slot),
+    ),
+];
+
+/// Counted while `cluster-slot-stats-enabled` asks for it.
+const SLOT_COUNTERS: &[(&str, &str, CostRead)] = &[
+    (
+        "kv_slot_cpu_seconds_total",
+        "Processor time of commands on the slot.",
+        |cost| cost.cpu_ns as f64 / 1e9,
+    ),
+    (
+        "kv_slot_input_bytes_total",
+        "Bytes of requests on the slot.",
+        |cost| cost.input_bytes as f64,
+    ),
+    (
+        "kv_slot_output_bytes_total",
+        "Bytes of replies to requests on the slot.",
+        |cost| cost.output_bytes as f64,
+    ),
+];
+
+/// One series per slot that this member's shard serves: five for each of at most 16384.
+fn register_slots(registry: &Registry, state: &State) -> prometheus::Result<()> {
+    let engine = &state.engine;
+    let Some(cluster) = engine.view.cluster_view() else {
+        return Ok(());
+    };
+    let slots = cluster.my_slots();
+    for (name, help, read) in SLOT_GAUGES {
+        let gauges = IntGaugeVec::new(Opts::new(*name, *help), &["slot"])?;
+        for slot in slots.iter() {
+            let gauge = gauges.with_label_values(&[slot.to_string()]);
+            gauge.set(read(engine, slot) as i64);
+        }
+        registry.register(Box::new(gauges))?;
+    }
+    if !engine.config.slot_stats {
+        return Ok(());
+    }
+    for (name, help, read) in SLOT_COUNTERS {
+        let counters = CounterVec::new(Opts::new(*name, *help), &["slot"])?;
+        for slot in slots.iter() {
+            let counter = counters.with_label_values(&[slot.to_string()]);
+            counter.inc_by(read(engine.slot_stats.of(slot)));
+        }
+        registry.register(Box::new(counters))?;
+    }
+    Ok(())
 }
 
 /// Percentiles shown of how long commands take.

@@ -246,16 +246,16 @@ impl Run<'_> {
     fn request(&mut self, arguments: &[&[u8]], out: &mut Vec<u8>) -> Option<Next> {
         let engine = &mut self.state.engine;
         let before = out.len();
+        // What is queued takes no time of its own.
+        engine.timing.last_ns = 0;
         let outcome = engine.execute(self.session, arguments, self.now_ms, out);
         if engine.config.slot_stats && outcome != Outcome::Frozen {
-            engine.count_slot_cost(
-                arguments,
-                SlotCost {
-                    cpu_ns: 0,
-                    input_bytes: request_bytes(arguments),
-                    output_bytes: (out.len() - before) as u64,
-                },
-            );
+            let cost = SlotCost {
+                cpu_ns: engine.timing.last_ns,
+                input_bytes: request_bytes(arguments),
+                output_bytes: (out.len() - before) as u64,
+            };
+            engine.count_slot_cost(arguments, cost);
         }
         self.replies += usize::from(out.len() > before);
         if let Some(command) = engine.last_command.filter(|command| touches_data(command)) {
