@@ -113,7 +113,6 @@ pub mod flag {
     pub const NO_MANDATORY_KEYS: u32 = 1 << 23;
     /// For `COMMAND`: not while a replica of Redis takes a dataset in beside the old one.
     pub const NO_ASYNC_LOADING: u32 = 1 << 24;
-
     /// Concerns channels, not keys.
     pub const PUBSUB: u32 = 1 << 20;
     /// Other members hear of it though it writes nothing; no read-only script may run it.

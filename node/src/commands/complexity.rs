@@ -92,7 +92,10 @@ const COSTS: &[(&str, &str)] = &[
     ),
     ("O(N*M), N and M: bytes of the two strings", "lcs"),
     ("O(N), N: operations", "bitfield bitfield_ro"),
-    ("O(N), N: keys in the HyperLogLogs' list", "pfcount pfmerge"),
+    (
+        "O(N), N: registers of the HyperLogLogs",
+        "pfcount pfdebug pfmerge",
+    ),
     (
         "O(N), N: elements between the position and the nearer end of the list, by nodes",
         "lindex lset",

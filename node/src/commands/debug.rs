@@ -65,9 +65,9 @@ const HELP: &[&str] = &[
     "    Prints this help.",
 ];
 
-const NOT_ALLOWED: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you \
-     can run it from a local connection, otherwise you need to set this option in the \
-     configuration file, and then restart the server.";
+const NOT_ALLOWED: &str = "ERR DEBUG command not allowed. If the enable-debug-command option \
+     is set to \"local\", you can run it from a local connection, otherwise you need to set this \
+     option in the configuration file, and then restart the server.";
 
 fn debug(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     if !is_allowed(context) {
