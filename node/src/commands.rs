@@ -31,6 +31,7 @@ mod hash_expiry;
 mod hash_fields;
 mod hash_picks;
 mod hashes;
+mod help;
 mod hyperloglog;
 mod info;
 mod key_spec;
@@ -70,6 +71,7 @@ pub use info::REDIS_VERSION;
 pub use key_spec::KeySpec;
 
 use crate::execute::Context;
+use help::help;
 use names::Names;
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -376,23 +378,6 @@ impl Command {
         }
         categories.push(if self.has(flag::FAST) { "fast" } else { "slow" });
         categories
-    }
-}
-
-/// `HELP` of a container: its subcommands with their summaries.
-fn help(context: &mut Context, arguments: &[&[u8]]) {
-    let container = CommandTable.by_name(&arguments[..1]);
-    let (name, rows) = container.map_or(("", &[][..]), |row| (row.name, row.subcommands));
-    let rows: Vec<&Command> = rows.iter().filter(|row| row.is_callable()).collect();
-    context.reply.array(1 + 2 * rows.len());
-    let name = name.to_ascii_uppercase();
-    context.reply.simple(&format!(
-        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
-    ));
-    for row in rows {
-        let (_, sub) = row.name.split_once('|').unwrap_or_default();
-        context.reply.simple(&sub.to_ascii_uppercase());
-        context.reply.simple(&format!("    {}", row.summary));
     }
 }
 
