@@ -35,6 +35,7 @@ mod list_tests;
 #[cfg(test)]
 mod measure_tests;
 mod monitor;
+mod moves;
 pub mod notify;
 pub mod output_limit;
 mod pause;
@@ -71,6 +72,7 @@ pub mod waits;
 mod watch;
 
 pub use context::Context;
+pub use moves::{Export, Import};
 pub use replay::ReplayError;
 
 use crate::acl::{Acl, Denial, file};
@@ -126,23 +128,6 @@ pub enum Outcome {
     AclFile(file::Request),
     /// `SHUTDOWN`: no reply on success.
     Shutdown,
-}
-
-/// State of a migration at its target, kept by the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Import {
-    Importing(SlotSet),
-    Owned(SlotSet),
-    Aborted,
-}
-
-/// State of a migration at its source, kept by the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Export {
-    /// The target has been asked to take the slots over; requests to them wait.
-    Frozen(SlotSet),
-    /// The target owns the slots.
-    Given(SlotSet),
 }
 
 pub struct Engine {
