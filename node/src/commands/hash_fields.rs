@@ -51,7 +51,8 @@ pub const COMMANDS: &[Command] = &[
         answers!(hsetex),
     )
     .syntax(
-        "key [key-condition=NX|XX] [condition=FNX|FXX] [expiration=EX seconds|PX milliseconds|EXAT unix-time-seconds|\
+        "key [key-condition=NX|XX] [condition=FNX|FXX] \
+         [expiration=EX seconds|PX milliseconds|EXAT unix-time-seconds|\
          PXAT unix-time-milliseconds|KEEPTTL] \
          (fields=FIELDS numfields:integer (data=field value)...)",
     )
