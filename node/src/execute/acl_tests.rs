@@ -211,3 +211,37 @@ fn a_script_may_do_what_its_caller_may() {
     assert_eq!(script(asked), "*2\r\n:1\r\n$-1\r\n");
     assert_eq!(engine.acl.log.iter().next().unwrap().place.name(), "lua");
 }
+
+#[test]
+fn a_shard_channel_is_no_key() {
+    let mut engine = new_engine();
+    let (admin, client) = (open(&mut engine), open(&mut engine));
+    say(&mut engine, admin, "ACL SETUSER alice on >p +@all &a");
+    say(&mut engine, client, "AUTH alice p");
+    assert_eq!(say(&mut engine, client, "SPUBLISH a 1"), ":0\r\n");
+    let denied = "-NOPERM No permissions to access a channel\r\n";
+    assert_eq!(say(&mut engine, client, "SPUBLISH b 1"), denied);
+    assert_eq!(say(&mut engine, client, "SSUBSCRIBE b"), denied);
+}
+
+#[test]
+fn a_request_that_waited_and_is_not_permitted_any_more_counts_as_rejected() {
+    let mut engine = new_engine();
+    let (admin, client) = (open(&mut engine), open(&mut engine));
+    say(&mut engine, admin, "ACL SETUSER alice on >p +@all ~*");
+    say(&mut engine, client, "AUTH alice p");
+    say(&mut engine, client, "BLPOP a 0");
+    say(&mut engine, admin, "ACL SETUSER alice resetkeys");
+    say(&mut engine, admin, "RPUSH a 1");
+    let told = &engine.sessions.get(client).unwrap().outbox;
+    assert_eq!(told, b"-NOPERM No permissions to access a key\r\n");
+    let stats = say(&mut engine, admin, "INFO commandstats");
+    let line = stats
+        .lines()
+        .find(|line| line.starts_with("cmdstat_blpop:"));
+    let line = line.unwrap();
+    assert!(
+        line.contains("calls=0,") && line.contains("rejected_calls=1,"),
+        "{line}"
+    );
+}

@@ -225,7 +225,10 @@ impl Engine {
                 Outcome::Replied
             }
             Err(refusal) => {
-                ReplyWriter::new(&mut out, session.protocol).error(&refusal.to_string());
+                let mut reply = ReplyWriter::new(&mut out, session.protocol);
+                reply.error(&refusal.to_string());
+                self.stats.count_rejected(waiting.command.index);
+                self.stats.count_error(reply.error_at(0));
                 Outcome::Replied
             }
         };

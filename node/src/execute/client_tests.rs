@@ -204,3 +204,20 @@ fn what_a_client_holds_counts_as_its_memory() {
         before = now;
     }
 }
+
+#[test]
+fn picks_end_once_the_reply_exceeds_the_output_limit() {
+    let mut party = Party::of(1);
+    for request in ["HSET h a 1", "SADD s a", "ZADD z 1 a"] {
+        party.run(0, request);
+    }
+    party.engine.config.output_limits[0].hard_bytes = 1000;
+    for request in [
+        "HRANDFIELD h -10000",
+        "SRANDMEMBER s -10000",
+        "ZRANDMEMBER z -10000",
+    ] {
+        let bytes = party.run(0, request).len();
+        assert!((600..1100).contains(&bytes), "{request}: {bytes}");
+    }
+}

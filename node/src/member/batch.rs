@@ -77,7 +77,9 @@ impl Member {
         if state.is_cluster() {
             state.engine.view.lease_valid = state.lease_end_ms > self.clock.monotonic_ms();
         }
-        state.note_query(session, buffer.len());
+        if state.is_too_much(session, buffer.len()) {
+            return state.end_of_evicted();
+        }
         let mut run = Run {
             state,
             session,
@@ -137,9 +139,27 @@ impl State {
         }
     }
 
-    fn note_query(&mut self, session: SessionId, bytes: usize) {
-        if let Some(session) = self.engine.sessions.get_mut(session) {
-            session.query_bytes = bytes;
+    /// Notes what a client has sent; `true` when it was evicted for it: nothing of it is executed.
+    fn is_too_much(&mut self, id: SessionId, bytes: usize) -> bool {
+        let Some(session) = self.engine.sessions.get_mut(id) else {
+            return false;
+        };
+        session.query_bytes = bytes;
+        self.engine.limit_clients(id);
+        let session = self.engine.sessions.get(id);
+        session.is_some_and(|session| session.evicted)
+    }
+
+    #[cold]
+    fn end_of_evicted(&mut self) -> Batch {
+        self.deliver(0);
+        Batch {
+            next: Next::Close,
+            needed: 0,
+            reign: self.reign,
+            changes: self.changes,
+            used: 0,
+            replies: 0,
         }
     }
 

@@ -92,6 +92,16 @@ impl Process {
         kill_process(pid, Signal::TERM).unwrap();
     }
 
+    /// Stops the process where it is, or lets it go on.
+    pub fn suspend(&self, suspended: bool) {
+        let signal = if suspended {
+            Signal::STOP
+        } else {
+            Signal::CONT
+        };
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// Waits until it has ended; whether it ended well.
     pub async fn ended_well(mut self) -> bool {
         let deadline = Instant::now() + DEADLINE;

@@ -83,6 +83,41 @@ async fn wait_ends_when_a_replica_comes() {
 }
 
 #[tokio::test]
+async fn a_wait_is_about_the_last_write_of_its_own_client() {
+    let cluster = eventual(2).await;
+    assert_eq!(number(&cluster.run("s0-0", "WAIT 1 0").await), 1);
+    cluster.running["s0-1"].suspend(true);
+    let mut writer = cluster.client("s0-0").await;
+    let lines = ["SET a 1", "WAIT 1 20"];
+    writer.send(&requests(&lines)).await.unwrap();
+    assert_eq!(texts(&mut writer, 2).await, ["OK", "0"]);
+    // Who has written nothing has nothing to wait for.
+    assert_eq!(number(&cluster.run("s0-0", "WAIT 1 0").await), 1);
+    cluster.running["s0-1"].suspend(false);
+    writer.send(&requests(&["WAIT 1 0"])).await.unwrap();
+    assert_eq!(texts(&mut writer, 1).await, ["1"]);
+}
+
+#[tokio::test]
+async fn a_request_larger_than_all_clients_may_be_is_not_executed() {
+    let cluster = eventual(1).await;
+    cluster
+        .run("s0-0", "CONFIG SET maxmemory-clients 300kb")
+        .await;
+    // The operator's own connections are never evicted.
+    let mut client = Client::connect(&cluster.running["s0-0"].address, ANSWER)
+        .await
+        .unwrap();
+    let value = "x".repeat(400_000);
+    // It may be gone before it has sent everything.
+    let sent = client.send(&requests(&[&format!("SET a {value}")])).await;
+    assert!(sent.is_err() || client.receive().await.is_err());
+    assert_eq!(number(&cluster.run("s0-0", "EXISTS a").await), 0);
+    let info = text(&cluster.run("s0-0", "INFO stats").await);
+    assert!(info.contains("evicted_clients:1"), "{info}");
+}
+
+#[tokio::test]
 async fn the_end_of_a_connection_that_waits_is_noticed() {
     let cluster = eventual(1).await;
     let mut client = cluster.client("s0-0").await;
