@@ -205,6 +205,7 @@ fn rename(context: &mut Context, arguments: &[&[u8]], only_new: bool) -> Result<
 const RANDOM_TRIES_MAX: u32 = 100;
 
 fn random_key(context: &mut Context, _arguments: &[&[u8]]) {
+    let mut expired = None;
     for _ in 0..RANDOM_TRIES_MAX {
         let random = context.engine.random();
         let Some(entry) = context.engine.keyspace.random_entry(random) else {
@@ -214,8 +215,13 @@ fn random_key(context: &mut Context, _arguments: &[&[u8]]) {
             let key = entry.key().to_vec();
             return context.reply.bulk(&key);
         }
+        expired = Some(entry.key().to_vec());
     }
-    context.reply.null();
+    // Where nothing may be removed now, all there is may have expired: Redis names one then.
+    match expired.filter(|_| !context.engine.view.may_expire()) {
+        Some(key) => context.reply.bulk(&key),
+        None => context.reply.null(),
+    }
 }
 
 fn flush(context: &mut Context, arguments: &[&[u8]]) {

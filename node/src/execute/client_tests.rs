@@ -27,7 +27,9 @@ fn nothing_expires_while_clients_are_paused() {
     party.now_ms += 10;
     assert_eq!(party.run(0, "GET a"), "$-1");
     assert_eq!(party.run(0, "DBSIZE"), ":1");
+    assert_eq!(party.run(0, "RANDOMKEY"), "$1 a");
     party.run(0, "CLIENT UNPAUSE");
+    assert_eq!(party.run(0, "RANDOMKEY"), "$-1");
     assert_eq!(party.run(0, "GET a"), "$-1");
     assert_eq!(party.run(0, "DBSIZE"), ":0");
 }
