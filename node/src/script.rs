@@ -21,6 +21,7 @@ mod library_tests;
 mod number;
 mod pack;
 mod sandbox;
+mod stack;
 #[cfg(test)]
 mod tests;
 
@@ -33,15 +34,15 @@ pub use sandbox::{MEMORY_BYTES_MAX, Machine, Shared};
 use crate::execute::session::Session;
 use crate::execute::{Context, Engine};
 use mlua::Value;
-use protocol::resp::{Protocol, ReplyWriter};
+use protocol::resp::Protocol;
 use std::rc::Rc;
 
 /// What a script that runs may use.
 pub struct Running<'a> {
     pub engine: &'a mut Engine,
     pub session: &'a mut Session,
-    /// The keys that the script was told of.
-    pub keys: &'a [&'a [u8]],
+    pub machine: &'a Machine,
+    pub arguments: Arguments<'a>,
 }
 
 impl<'short, 'long: 'short> scoped_tls_hkt::ReborrowMut<'short> for Running<'long> {
@@ -51,7 +52,8 @@ impl<'short, 'long: 'short> scoped_tls_hkt::ReborrowMut<'short> for Running<'lon
         Running {
             engine: self.engine,
             session: self.session,
-            keys: self.keys,
+            machine: self.machine,
+            arguments: self.arguments,
         }
     }
 }
@@ -86,7 +88,7 @@ pub struct Arguments<'a> {
 pub struct Scripts {
     pub cache: Cache,
     pub libraries: Libraries,
-    machine: Option<Machine>,
+    machine: Option<Rc<Machine>>,
 }
 
 impl std::fmt::Debug for Scripts {
@@ -100,11 +102,12 @@ const NO_MACHINE: &str = "ERR Lua could not be started";
 
 impl Scripts {
     /// The machine, which is made when it is first needed.
-    fn machine(&mut self) -> Result<&Machine, Vec<u8>> {
-        if self.machine.is_none() {
-            self.machine = Some(Machine::new().map_err(|_| NO_MACHINE.as_bytes().to_vec())?);
+    fn machine(&mut self) -> Result<Rc<Machine>, Vec<u8>> {
+        if let Some(machine) = &self.machine {
+            return Ok(Rc::clone(machine));
         }
-        self.machine.as_ref().ok_or_else(|| NO_MACHINE.into())
+        let machine = Machine::new().map_err(|_| NO_MACHINE.as_bytes().to_vec())?;
+        Ok(Rc::clone(self.machine.insert(Rc::new(machine))))
     }
 
     /// The script of a text, compiled when it is not known yet. `stays`: it is never evicted.
@@ -133,41 +136,27 @@ impl Scripts {
 
     /// Bytes that Lua uses.
     pub fn used_bytes(&self) -> u64 {
-        self.machine.as_ref().map_or(0, Machine::used_bytes) + self.libraries.used_bytes()
-    }
-}
-
-impl Engine {
-    /// Runs `with` with the scripts at hand; a script that runs cannot reach them.
-    pub fn with_scripts<R>(&mut self, with: impl FnOnce(&mut Self, &mut Scripts) -> R) -> R {
-        let mut scripts = std::mem::take(&mut self.scripts);
-        let result = with(self, &mut scripts);
-        self.scripts = scripts;
-        result
+        self.machine
+            .as_ref()
+            .map_or(0, |machine| machine.used_bytes())
+            + self.libraries.used_bytes()
     }
 }
 
 impl Context<'_> {
     /// Runs a script of the cache and replies with what it returns.
     pub fn run_script(&mut self, script: &Script, mode: Mode, arguments: Arguments) {
-        let mut scripts = std::mem::take(&mut self.engine.scripts);
-        if let Ok(machine) = scripts.machine() {
-            self.run_in(machine, mode, arguments.keys, |machine| {
-                machine.run(script.id, arguments)
-            });
+        match self.engine.scripts.machine() {
+            Ok(machine) => self.run_in(&machine, mode, arguments, || machine.run(script.id)),
+            Err(text) => self.reply.error_bytes(&text),
         }
-        self.engine.scripts = scripts;
     }
 
     /// Runs a function of a library and replies with what it returns.
     pub fn run_function(&mut self, function: &Registered, mode: Mode, arguments: Arguments) {
-        let scripts = std::mem::take(&mut self.engine.scripts);
-        if let Some(machine) = scripts.libraries.machine() {
-            self.run_in(machine, mode, arguments.keys, |machine| {
-                function.run(machine, arguments)
-            });
+        if let Some(machine) = self.engine.scripts.libraries.machine() {
+            self.run_in(&machine, mode, arguments, || function.run(&machine));
         }
-        self.engine.scripts = scripts;
     }
 
     /// Runs Lua in a machine, and replies with what it returns.
@@ -175,8 +164,8 @@ impl Context<'_> {
         &mut self,
         machine: &Machine,
         mode: Mode,
-        keys: &[&[u8]],
-        run: impl FnOnce(&Machine) -> mlua::Result<(bool, Value)>,
+        arguments: Arguments,
+        run: impl FnOnce() -> mlua::Result<(bool, Value)>,
     ) {
         let first_effect = self.engine.effects.len();
         let outer = std::mem::replace(&mut self.engine.in_transaction, true);
@@ -186,11 +175,13 @@ impl Context<'_> {
         let running = Running {
             engine: self.engine,
             session: self.session,
-            keys,
+            machine,
+            arguments,
         };
-        let result = RUNNING.set(running, || run(machine));
+        let result = RUNNING.set(running, run);
         self.engine.in_transaction = outer;
         self.engine.in_script = false;
+        stack::resume_panic();
         self.make_atomic(first_effect);
         match result {
             Ok((true, value)) => {
@@ -229,9 +220,4 @@ impl Context<'_> {
         };
         shared.full.set(full);
     }
-}
-
-/// Writes a reply of a script elsewhere than to the client.
-pub fn reply_to<'a>(out: &'a mut Vec<u8>, shared: &Shared) -> ReplyWriter<'a> {
-    ReplyWriter::new(out, shared.protocol.get())
 }

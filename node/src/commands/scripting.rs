@@ -175,9 +175,7 @@ pub fn failure(text: &[u8]) -> Failure {
 
 fn eval(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let given = arguments_of(arguments)?;
-    let compiled = context
-        .engine
-        .with_scripts(|_, scripts| scripts.compile(arguments[1], false));
+    let compiled = context.engine.scripts.compile(arguments[1], false);
     let script = compiled.map_err(|text| failure(&text))?;
     run(context, &script, given)
 }
@@ -235,9 +233,7 @@ pub fn check_flags(context: &mut Context, flags: u32, read_only: bool) -> Result
 }
 
 fn load(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
-    let compiled = context
-        .engine
-        .with_scripts(|_, scripts| scripts.compile(arguments[2], true));
+    let compiled = context.engine.scripts.compile(arguments[2], true);
     let script = compiled.map_err(|text| failure(&text))?;
     context.reply.bulk(&script.sha);
     Ok(())

@@ -2,7 +2,8 @@
 
 use super::cache::sha1_hex;
 use super::sandbox::number_of;
-use super::{RUNNING, Running, Shared, call, failure, number};
+use super::stack::Functions;
+use super::{RUNNING, Running, Shared, failure, number};
 use crate::commands::{CommandTable, REDIS_VERSION};
 use mlua::{Lua, MultiValue, Table, Value};
 use protocol::resp::Protocol;
@@ -29,15 +30,15 @@ const REPLICATION: [(&str, i64); 5] = [
     ("REPL_ALL", 3),
 ];
 
-pub fn functions(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
+pub fn functions(lua: &Lua, shared: &Rc<Shared>, calls: &Functions) -> mlua::Result<Table> {
     let redis = lua.create_table()?;
     let add = |name: &str, function: fn(&Lua, &Shared, &MultiValue) -> Given| {
         let state = Rc::clone(shared);
         let call = move |lua: &Lua, arguments: MultiValue| function(lua, &state, &arguments);
         redis.raw_set(name, lua.create_function(call)?)
     };
-    add("call", call::call)?;
-    add("pcall", call::pcall)?;
+    redis.raw_set("call", &calls.call)?;
+    redis.raw_set("pcall", &calls.pcall)?;
     add("error_reply", error_reply)?;
     add("status_reply", status_reply)?;
     add("sha1hex", sha1hex)?;

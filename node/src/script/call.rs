@@ -1,108 +1,167 @@
 //! `redis.call` and `redis.pcall`: a command in the name of the script.
 
-use super::{RUNNING, Running, Shared, convert, failure, number};
+use super::convert::{self, Malformed};
+use super::stack::{Argument, Raise, Stack};
+use super::{Arguments, Machine, RUNNING, Running, Shared, number};
 use crate::acl::log::Place;
 use crate::commands::{Command, flag};
 use crate::execute::session::Session;
 use crate::execute::view::Refusal;
 use crate::execute::{Engine, Outcome};
-use mlua::{Lua, MultiValue, Value};
 use protocol::resp::ReplyWriter;
 use protocol::slots::slot_of;
 use smallvec::SmallVec;
+use std::borrow::Cow;
+use std::ffi::c_int;
 
-const NO_ARGUMENTS: &[u8] = b"ERR Please specify at least one argument for this redis lib call";
-const NOT_TEXT: &[u8] = b"ERR Lua redis lib command arguments must be strings or integers";
+const NO_ARGUMENTS: &str = "ERR Please specify at least one argument for this redis lib call";
+const NOT_TEXT: &str = "ERR Lua redis lib command arguments must be strings or integers";
 const NOT_ALLOWED: &str = "ERR This Redis command is not allowed from script";
 /// While a library is loaded it cannot call commands, as if there were no such function.
 const NOT_LOADING: &[u8] = b"Script attempted to access nonexistent global variable 'call'";
 
-/// An argument of a command.
-enum Argument {
-    Text(mlua::BorrowedBytes),
-    Number(String),
-}
+/// When a value would take more memory than the machine has left.
+const NO_MEMORY: &[u8] = b"not enough memory";
 
-impl Argument {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Text(text) => text,
-            Self::Number(text) => text.as_bytes(),
-        }
-    }
-}
-
-/// The arguments of a call; `None` when one is neither a string nor a number.
-fn texts(arguments: &MultiValue) -> Option<SmallVec<[Argument; 6]>> {
-    let text = |value: &Value| match value {
-        Value::String(text) => Some(Argument::Text(text.as_bytes())),
-        Value::Integer(integer) => Some(Argument::Number(integer.to_string())),
-        Value::Number(value) => Some(Argument::Number(number::argument(*value))),
-        _ => None,
-    };
-    arguments.iter().map(text).collect()
-}
+/// What is left for the fields of an error, in bytes.
+const ERROR_BYTES: usize = 1024;
 
 /// `redis.call`: raises the error of a command that failed.
-pub fn call(lua: &Lua, shared: &Shared, arguments: &MultiValue) -> mlua::Result<Value> {
-    run(lua, shared, arguments)?.map_err(|text| failure::coded(&text))
+pub fn call(stack: &Stack) -> Result<c_int, Raise> {
+    if with_running(|running| run(stack, running))? {
+        Ok(1)
+    } else {
+        Err(Raise::Top)
+    }
 }
 
 /// `redis.pcall`: gives the error of a command that failed as a table.
-pub fn pcall(lua: &Lua, shared: &Shared, arguments: &MultiValue) -> mlua::Result<Value> {
-    match run(lua, shared, arguments)? {
-        Ok(value) => Ok(value),
-        Err(text) => failure::table(lua, shared, &text).map(Value::Table),
+pub fn pcall(stack: &Stack) -> Result<c_int, Raise> {
+    with_running(|running| run(stack, running))?;
+    Ok(1)
+}
+
+/// Two tables: the keys of the script that runs, and its other arguments.
+pub fn given(stack: &Stack) -> Result<c_int, Raise> {
+    with_running(|running| {
+        let Arguments { keys, others } = running.arguments;
+        let all = keys.iter().chain(others);
+        let bytes = all.map(|text| text.len() + convert::SCALAR_BYTES).sum();
+        let push = || {
+            for texts in [keys, others] {
+                stack.push_table(texts.len(), 0);
+                for (index, text) in texts.iter().enumerate() {
+                    stack.push_text(text);
+                    stack.set_element(index + 1);
+                }
+            }
+            2
+        };
+        let pushed = running.machine.unlimited(bytes, push);
+        pushed.ok_or(Raise::Message(NO_MEMORY))
+    })
+}
+
+fn with_running<R>(act: impl FnOnce(Running) -> Result<R, Raise>) -> Result<R, Raise> {
+    if RUNNING.is_set() {
+        RUNNING.with(act)
+    } else {
+        Err(Raise::Message(NOT_LOADING))
     }
 }
 
-/// Runs a command: what it replied, or the text of its error.
-fn run(lua: &Lua, shared: &Shared, arguments: &MultiValue) -> mlua::Result<Result<Value, Vec<u8>>> {
-    if arguments.is_empty() {
-        return Ok(Err(NO_ARGUMENTS.to_vec()));
-    }
-    let Some(texts) = texts(arguments) else {
-        return Ok(Err(NOT_TEXT.to_vec()));
-    };
-    if !RUNNING.is_set() {
-        return Err(failure::message(lua, NOT_LOADING));
-    }
-    let slices: SmallVec<[&[u8]; 8]> = texts.iter().map(Argument::bytes).collect();
-    let mut out = shared.reply.take();
+/// Runs a command and pushes its reply, or an error; `false` when it is an error.
+fn run(stack: &Stack, running: Running) -> Result<bool, Raise> {
+    let machine = running.machine;
+    let mut out = machine.shared.reply.take();
     out.clear();
-    let result = RUNNING.with(|running| execute(running, shared, &slices, &mut out));
-    let converted = match result {
-        Err(text) => Ok(Err(text.into_bytes())),
+    let result = execute(stack, running, &mut out);
+    let pushed = match &result {
+        Err(text) => push_error(stack, machine, text.as_bytes()),
         Ok(()) if out.first() == Some(&b'-') => {
             let text = out[1..].strip_suffix(b"\r\n").unwrap_or(&out[1..]);
-            Ok(Err(text.to_vec()))
+            push_error(stack, machine, text)
         }
-        Ok(()) => convert::read(lua, shared, &out).map(Ok),
+        Ok(()) => push_reply(stack, machine, &out),
     };
-    shared.reply.replace(out);
-    converted
+    machine.shared.reply.replace(out);
+    pushed
 }
 
-fn execute(
+fn push_reply(stack: &Stack, machine: &Machine, reply: &[u8]) -> Result<bool, Raise> {
+    let pushed = convert::bytes_of(reply).map(|bytes| {
+        let pushed = machine.unlimited(bytes, || convert::push(stack, reply));
+        pushed.ok_or(Raise::Message(NO_MEMORY))
+    });
+    match pushed {
+        Ok(Ok(Ok(()))) => Ok(true),
+        Ok(Err(raise)) => Err(raise),
+        Ok(Ok(Err(Malformed))) | Err(Malformed) => Err(Raise::Message(NOT_RESP)),
+    }
+}
+
+const NOT_RESP: &[u8] = b"reply of a command is not RESP";
+
+/// Pushes the table of an error.
+fn push_error(stack: &Stack, machine: &Machine, text: &[u8]) -> Result<bool, Raise> {
+    let push = || {
+        stack.push_table(0, 4);
+        stack.push_text(b"err");
+        stack.push_text(text);
+        stack.set_field();
+        stack.push_text(b"ignore_error_stats_update");
+        stack.push_boolean(true);
+        stack.set_field();
+    };
+    let pushed = machine.unlimited(text.len() + ERROR_BYTES, push);
+    pushed.map(|()| false).ok_or(Raise::Message(NO_MEMORY))
+}
+
+/// Runs the command that the arguments on the stack are.
+fn execute(stack: &Stack, running: Running, out: &mut Vec<u8>) -> Result<(), Cow<'static, str>> {
+    let count = stack.count();
+    if count == 0 {
+        return Err(NO_ARGUMENTS.into());
+    }
+    // Numbers are written out first, so that all arguments can be lent.
+    let mut numbers: SmallVec<[String; 2]> = SmallVec::new();
+    for index in 1..=count {
+        match stack.argument(index) {
+            Some(Argument::Text(_)) => {}
+            Some(Argument::Number(number)) => numbers.push(number::argument(number)),
+            None => return Err(NOT_TEXT.into()),
+        }
+    }
+    let mut written = numbers.iter();
+    let texts = (1..=count).filter_map(|index| match stack.argument(index)? {
+        Argument::Text(text) => Some(text),
+        Argument::Number(_) => written.next().map(String::as_bytes),
+    });
+    let texts: SmallVec<[&[u8]; 8]> = texts.collect();
+    execute_texts(running, &texts, out)
+}
+
+fn execute_texts(
     running: Running,
-    shared: &Shared,
     arguments: &[&[u8]],
     out: &mut Vec<u8>,
-) -> Result<(), String> {
+) -> Result<(), Cow<'static, str>> {
     let Running {
         engine,
         session,
-        keys,
+        machine,
+        arguments: Arguments { keys, .. },
     } = running;
+    let shared = &*machine.shared;
     let Some(command) = engine.commands.find(arguments) else {
         let text = "ERR Unknown Redis command called from script";
         engine.stats.count_error_in_script(text.as_bytes());
-        return Err(text.to_owned());
+        return Err(text.into());
     };
     if let Err(text) = check(engine, session, command, (shared, keys), arguments) {
         engine.stats.count_rejected(command.index);
         engine.stats.count_error_in_script(text.as_bytes());
-        return Err(text);
+        return Err(text.into());
     }
     if command.has(flag::WRITE) {
         shared.written.set(true);
@@ -117,7 +176,7 @@ fn execute(
         | Outcome::Wait { .. }
         | Outcome::Admin(_)
         | Outcome::AclFile(_)
-        | Outcome::Shutdown => Err(NOT_ALLOWED.to_owned()),
+        | Outcome::Shutdown => Err(NOT_ALLOWED.into()),
     }
 }
 

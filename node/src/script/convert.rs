@@ -2,54 +2,82 @@
 //!
 //! Source: the conversion tables of the Redis documentation on the Lua API.
 
-use super::sandbox::Names;
+use super::stack::Stack;
 use super::{Shared, number};
-use mlua::{Lua, LuaString, Table, Value};
+use mlua::{LuaString, Table, Value};
 use protocol::resp::{Protocol, ReplyWriter, parse_i64};
 
 /// Deepest nesting of a value that is replied.
 const DEPTH_MAX: usize = 1000;
 
-/// The value of a whole reply.
-pub fn read(lua: &Lua, shared: &Shared, reply: &[u8]) -> mlua::Result<Value> {
-    Reader {
-        lua,
-        names: &shared.names,
-        rest: reply,
+/// A reply that Lua has no value for.
+#[derive(Debug)]
+pub struct Malformed;
+
+/// Most bytes that Lua takes for the value of a scalar beside its text, with its place in a table.
+pub const SCALAR_BYTES: usize = 128;
+
+/// The same for any other element.
+const ELEMENT_BYTES: usize = 256;
+
+/// Most bytes that Lua takes for the value of a reply.
+pub fn bytes_of(reply: &[u8]) -> Result<usize, Malformed> {
+    let mut reader = Reader { rest: reply };
+    let mut bytes = 0;
+    while !reader.rest.is_empty() {
+        let before = reader.rest.len();
+        bytes += match reader.take(1)?[0] {
+            b'$' => {
+                reader.bulk()?;
+                SCALAR_BYTES
+            }
+            b'=' => {
+                reader.bulk()?;
+                2 * ELEMENT_BYTES
+            }
+            b':' => {
+                reader.line()?;
+                SCALAR_BYTES
+            }
+            _ => {
+                reader.line()?;
+                ELEMENT_BYTES
+            }
+        };
+        bytes += before - reader.rest.len();
     }
-    .value()
+    Ok(bytes)
+}
+
+/// Pushes the value of a whole reply.
+pub fn push(stack: &Stack, reply: &[u8]) -> Result<(), Malformed> {
+    Reader { rest: reply }.push(stack)
 }
 
 struct Reader<'a> {
-    lua: &'a Lua,
-    names: &'a Names,
     rest: &'a [u8],
 }
 
-fn malformed() -> mlua::Error {
-    mlua::Error::runtime("reply of a command is not RESP")
-}
-
 impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> mlua::Result<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(malformed)?;
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(Malformed)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    fn line(&mut self) -> mlua::Result<&'a [u8]> {
+    fn line(&mut self) -> Result<&'a [u8], Malformed> {
         let end = self.rest.iter().position(|&byte| byte == b'\r');
-        let line = self.take(end.ok_or_else(malformed)?)?;
+        let line = self.take(end.ok_or(Malformed)?)?;
         self.take(2)?;
         Ok(line)
     }
 
-    fn count(&mut self) -> mlua::Result<Option<usize>> {
-        let count = parse_i64(self.line()?).ok_or_else(malformed)?;
+    fn count(&mut self) -> Result<Option<usize>, Malformed> {
+        let count = parse_i64(self.line()?).ok_or(Malformed)?;
         Ok(usize::try_from(count).ok())
     }
 
-    fn bulk(&mut self) -> mlua::Result<Option<&'a [u8]>> {
+    fn bulk(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         let Some(length) = self.count()? else {
             return Ok(None);
         };
@@ -58,96 +86,125 @@ impl<'a> Reader<'a> {
         Ok(Some(bytes))
     }
 
-    fn value(&mut self) -> mlua::Result<Value> {
-        let kind = self.take(1)?[0];
-        match kind {
-            b'+' => self.field(&self.names.ok),
-            b'-' => self.field(&self.names.err),
-            b'(' => self.field(&self.names.big_number),
-            b':' => {
-                let integer = parse_i64(self.line()?).ok_or_else(malformed)?;
-                Ok(Value::Integer(integer as mlua::Integer))
-            }
-            b'$' => match self.bulk()? {
-                Some(bytes) => self.lua.create_string(bytes).map(Value::String),
-                None => Ok(Value::Boolean(false)),
-            },
-            b'*' => self.array(),
-            b'_' => self.line().map(|_| Value::Nil),
-            b'#' => Ok(Value::Boolean(self.line()? == b"t")),
-            b',' => {
-                let text = std::str::from_utf8(self.line()?).map_err(|_| malformed())?;
-                let number: f64 = text.parse().map_err(|_| malformed())?;
-                self.wrapped(&self.names.double, Value::Number(number))
-            }
-            b'%' => self.map(),
-            b'~' => self.set(),
-            b'=' => self.verbatim(),
-            _ => Err(malformed()),
+    /// Pushes the value of the next element.
+    fn push(&mut self, stack: &Stack) -> Result<(), Malformed> {
+        if !stack.has_room() {
+            return Err(Malformed);
         }
+        match self.take(1)?[0] {
+            b'+' => self.push_field(stack, b"ok")?,
+            b'-' => self.push_field(stack, b"err")?,
+            b'(' => self.push_field(stack, b"big_number")?,
+            b':' => stack.push_number(parse_i64(self.line()?).ok_or(Malformed)? as f64),
+            b'$' => match self.bulk()? {
+                Some(bytes) => stack.push_text(bytes),
+                None => stack.push_boolean(false),
+            },
+            b'*' => self.push_array(stack)?,
+            b'_' => {
+                self.line()?;
+                stack.push_nil();
+            }
+            b'#' => stack.push_boolean(self.line()? == b"t"),
+            b',' => {
+                let text = std::str::from_utf8(self.line()?).map_err(|_| Malformed)?;
+                begin_field(stack, b"double");
+                stack.push_number(text.parse().map_err(|_| Malformed)?);
+                stack.set_field();
+            }
+            b'%' => self.push_map(stack)?,
+            b'~' => self.push_set(stack)?,
+            b'=' => self.push_verbatim(stack)?,
+            _ => return Err(Malformed),
+        }
+        Ok(())
     }
 
-    fn wrapped(&self, name: &LuaString, value: Value) -> mlua::Result<Value> {
-        let table = self.lua.create_table_with_capacity(0, 1)?;
-        table.raw_set(name, value)?;
-        Ok(Value::Table(table))
+    fn push_field(&mut self, stack: &Stack, name: &[u8]) -> Result<(), Malformed> {
+        begin_field(stack, name);
+        stack.push_text(self.line()?);
+        stack.set_field();
+        Ok(())
     }
 
-    fn field(&mut self, name: &LuaString) -> mlua::Result<Value> {
-        let text = self.line()?;
-        let text = self.lua.create_string(text)?;
-        self.wrapped(name, Value::String(text))
-    }
-
-    fn array(&mut self) -> mlua::Result<Value> {
+    fn push_array(&mut self, stack: &Stack) -> Result<(), Malformed> {
         let Some(count) = self.count()? else {
-            return Ok(Value::Boolean(false));
+            stack.push_boolean(false);
+            return Ok(());
         };
         // Each element has a few bytes at least: the capacity is bounded by the reply.
-        let capacity = count.min(self.rest.len());
-        let table = self.lua.create_table_with_capacity(capacity, 0)?;
-        for index in 1..=count {
-            let value = self.value()?;
-            if !value.is_nil() {
-                table.raw_set(index, value)?;
+        stack.push_table(count.min(self.rest.len()), 0);
+        for number in 1..=count {
+            self.push(stack)?;
+            if stack.top_is_nil() {
+                stack.pop(1);
+            } else {
+                stack.set_element(number);
             }
         }
-        Ok(Value::Table(table))
+        Ok(())
     }
 
-    fn map(&mut self) -> mlua::Result<Value> {
+    fn push_map(&mut self, stack: &Stack) -> Result<(), Malformed> {
         let count = self.count()?.unwrap_or(0);
-        let table = self.lua.create_table()?;
+        begin_field(stack, b"map");
+        stack.push_table(0, 0);
         for _ in 0..count {
-            let (key, value) = (self.value()?, self.value()?);
-            if !key.is_nil() {
-                table.raw_set(key, value)?;
-            }
+            self.push(stack)?;
+            self.push_entry(stack)?;
         }
-        self.wrapped(&self.names.map, Value::Table(table))
+        stack.set_field();
+        Ok(())
     }
 
-    fn set(&mut self) -> mlua::Result<Value> {
+    /// Pushes the value of the key on top and makes both a field.
+    fn push_entry(&mut self, stack: &Stack) -> Result<(), Malformed> {
+        let no_key = stack.top_is_nil();
+        self.push(stack)?;
+        if no_key {
+            stack.pop(2);
+        } else {
+            stack.set_field();
+        }
+        Ok(())
+    }
+
+    fn push_set(&mut self, stack: &Stack) -> Result<(), Malformed> {
         let count = self.count()?.unwrap_or(0);
-        let table = self.lua.create_table()?;
+        begin_field(stack, b"set");
+        stack.push_table(0, 0);
         for _ in 0..count {
-            let member = self.value()?;
-            if !member.is_nil() {
-                table.raw_set(member, true)?;
+            self.push(stack)?;
+            if stack.top_is_nil() {
+                stack.pop(1);
+            } else {
+                stack.push_boolean(true);
+                stack.set_field();
             }
         }
-        self.wrapped(&self.names.set, Value::Table(table))
+        stack.set_field();
+        Ok(())
     }
 
-    fn verbatim(&mut self) -> mlua::Result<Value> {
+    fn push_verbatim(&mut self, stack: &Stack) -> Result<(), Malformed> {
         let bytes = self.bulk()?.unwrap_or_default();
-        let (format, text) = bytes.split_at_checked(4).ok_or_else(malformed)?;
-        let table = self.lua.create_table_with_capacity(0, 2)?;
-        let format = self.lua.create_string(&format[..3])?;
-        table.raw_set(&self.names.format, format)?;
-        table.raw_set(&self.names.string, self.lua.create_string(text)?)?;
-        self.wrapped(&self.names.verbatim_string, Value::Table(table))
+        let (format, text) = bytes.split_at_checked(4).ok_or(Malformed)?;
+        begin_field(stack, b"verbatim_string");
+        stack.push_table(0, 2);
+        for (name, value) in [(&b"format"[..], &format[..3]), (b"string", text)] {
+            stack.push_text(name);
+            stack.push_text(value);
+            stack.set_field();
+        }
+        stack.set_field();
+        Ok(())
     }
+}
+
+/// Pushes a table and the name of its one field, whose value is to follow.
+fn begin_field(stack: &Stack, name: &[u8]) {
+    stack.push_table(0, 1);
+    stack.push_text(name);
 }
 
 /// Replies with what a script returned; `resp3`: the script has asked for RESP3, so that its

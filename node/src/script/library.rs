@@ -6,7 +6,7 @@ use super::{Machine, failure};
 use crate::rdb::{dump_functions, restore_functions};
 use mlua::{Function, Lua, MultiValue, Table, Value};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 /// A function of a library.
@@ -21,7 +21,7 @@ pub struct Registered {
 #[derive(Debug, Clone)]
 pub struct Library {
     pub code: Rc<[u8]>,
-    pub functions: Vec<Registered>,
+    pub functions: Vec<Rc<Registered>>,
 }
 
 /// What `FUNCTION RESTORE` does with the libraries that are there.
@@ -39,23 +39,32 @@ type Loading = Rc<RefCell<Vec<Registered>>>;
 #[derive(Default)]
 pub struct Libraries {
     pub by_name: BTreeMap<String, Library>,
-    machine: Option<Machine>,
+    by_function: HashMap<Vec<u8>, Rc<Registered>>,
+    machine: Option<Rc<Machine>>,
     loading: Loading,
 }
 
 impl Libraries {
-    pub fn function(&self, name: &[u8]) -> Option<&Registered> {
-        let mut all = self.by_name.values().flat_map(|library| &library.functions);
-        all.find(|function| function.name.as_bytes() == name)
+    pub fn function(&self, name: &[u8]) -> Option<&Rc<Registered>> {
+        self.by_function.get(name)
+    }
+
+    /// Takes in that libraries were loaded or deleted.
+    fn index(&mut self) {
+        let all = self.by_name.values().flat_map(|library| &library.functions);
+        let named = all.map(|function| (function.name.as_bytes().into(), Rc::clone(function)));
+        self.by_function = named.collect();
     }
 
     /// The machine; there is one as soon as something was loaded.
-    pub fn machine(&self) -> Option<&Machine> {
-        self.machine.as_ref()
+    pub fn machine(&self) -> Option<Rc<Machine>> {
+        self.machine.clone()
     }
 
     pub fn used_bytes(&self) -> u64 {
-        self.machine.as_ref().map_or(0, Machine::used_bytes)
+        self.machine
+            .as_ref()
+            .map_or(0, |machine| machine.used_bytes())
     }
 
     /// Loads a library; gives its name. Nothing changes when it fails.
@@ -75,16 +84,19 @@ impl Libraries {
                 return Err(format!("ERR Function {} already exists", other.name).into_bytes());
             }
         }
-        let code = code.into();
-        let library = Library { code, functions };
+        let library = Library {
+            code: code.into(),
+            functions: functions.into_iter().map(Rc::new).collect(),
+        };
         self.by_name.insert(name.clone(), library);
+        self.index();
         Ok(name)
     }
 
     /// Runs the code of a library, which registers functions.
     fn register(&mut self, body: &[u8]) -> Result<Vec<Registered>, Vec<u8>> {
         if self.machine.is_none() {
-            self.machine = machine(&self.loading).ok();
+            self.machine = machine(&self.loading).ok().map(Rc::new);
         }
         let Some(machine) = &self.machine else {
             return Err(super::NO_MACHINE.as_bytes().to_vec());
@@ -120,10 +132,12 @@ impl Libraries {
             machine: self.machine.take(),
             loading: Rc::clone(&self.loading),
             by_name: BTreeMap::new(),
+            by_function: HashMap::new(),
         };
         if policy != Policy::Flush {
             next.by_name.clone_from(&self.by_name);
         }
+        next.index();
         for code in &codes {
             if let Err(text) = next.load(code, policy == Policy::Replace) {
                 self.machine = next.machine;
@@ -136,7 +150,9 @@ impl Libraries {
 
     pub fn delete(&mut self, name: &[u8]) -> bool {
         let name = String::from_utf8_lossy(name);
-        self.by_name.remove(name.as_ref()).is_some()
+        let removed = self.by_name.remove(name.as_ref()).is_some();
+        self.index();
+        removed
     }
 
     /// Forgets all libraries and the machine.
@@ -319,11 +335,7 @@ fn header(code: &[u8]) -> Result<(String, &[u8]), Vec<u8>> {
 
 impl Registered {
     /// Runs the function: `true` with what it returned, or `false` with its error.
-    pub fn run(
-        &self,
-        machine: &Machine,
-        arguments: super::Arguments,
-    ) -> mlua::Result<(bool, Value)> {
-        machine.run_function(&self.callback, arguments)
+    pub fn run(&self, machine: &Machine) -> mlua::Result<(bool, Value)> {
+        machine.run_function(&self.callback)
     }
 }

@@ -203,38 +203,19 @@ getmetatable("").__index = libraries.string
 getmetatable("").__metatable = guard({ __index = globals.string })
 
 local scripts = {}
-local on_error = host.on_error
+local on_error, given = host.on_error, host.given
 
 local made = { environment = visible, scripts = scripts, globals = globals }
 
--- Runs a script; its keys and its other arguments are in two tables.
-function made.run_with(id, keys, arguments)
-  globals.KEYS, globals.ARGV = keys, arguments
-  return xpcall(scripts[id], on_error)
-end
-
--- Runs a script with `count` keys, which come first.
-function made.run(id, count, ...)
-  if count == 0 then
-    globals.KEYS, globals.ARGV = {}, { ... }
-  elseif count == select("#", ...) then
-    globals.KEYS, globals.ARGV = { ... }, {}
-  else
-    local all = { ... }
-    local keys, arguments = {}, {}
-    for index = 1, count do
-      keys[index] = all[index]
-    end
-    for index = count + 1, #all do
-      arguments[index - count] = all[index]
-    end
-    globals.KEYS, globals.ARGV = keys, arguments
-  end
+-- Runs a script.
+function made.run(id)
+  globals.KEYS, globals.ARGV = given()
   return xpcall(scripts[id], on_error)
 end
 
 -- Runs a function of a library.
-function made.run_function(callback, keys, arguments)
+function made.run_function(callback)
+  local keys, arguments = given()
   return xpcall(function()
     return callback(keys, arguments)
   end, on_error)

@@ -1,9 +1,10 @@
 //! The machine: a Lua state with what scripts see, its limits, and how a script is run in it.
 
 use super::failure::raised;
-use super::{Arguments, Interrupt, api, bit, cjson, cmsgpack, failure, interrupt, number, pack};
+use super::stack::Functions;
+use super::{Interrupt, api, bit, cjson, cmsgpack, failure, interrupt, number, pack};
 use mlua::chunk::ChunkMode;
-use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value, Variadic};
+use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value};
 use protocol::resp::Protocol;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,9 +15,6 @@ pub const MEMORY_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Longest chunk that a script compiles piece by piece, in bytes.
 const CHUNK_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// Up to so many arguments are passed on Lua's stack, more in tables: the stack is bounded.
-const STACK_ARGUMENTS_MAX: usize = 200;
 
 /// Where `math.random` begins, as the C library's `lrand48` does without a seed: the same numbers
 /// in every run.
@@ -90,7 +88,6 @@ pub struct Machine {
     scripts: Table,
     environment: Table,
     run: Function,
-    run_with: Function,
     run_function: Function,
     run_loader: Function,
     redis: Table,
@@ -126,7 +123,6 @@ impl Machine {
             scripts: made.get("scripts")?,
             environment,
             run: made.get("run")?,
-            run_with: made.get("run_with")?,
             run_function: made.get("run_function")?,
             run_loader: made.get("run_loader")?,
             redis: host.raw_get("redis")?,
@@ -165,13 +161,8 @@ impl Machine {
     }
 
     /// Runs a function of a library.
-    pub fn run_function(
-        &self,
-        callback: &Function,
-        arguments: Arguments,
-    ) -> mlua::Result<(bool, Value)> {
-        let (keys, others) = (self.list(arguments.keys)?, self.list(arguments.others)?);
-        self.run_function.call((callback, keys, others))
+    pub fn run_function(&self, callback: &Function) -> mlua::Result<(bool, Value)> {
+        self.run_function.call(callback)
     }
 
     /// Compiles a script.
@@ -191,21 +182,21 @@ impl Machine {
     }
 
     /// Runs a script: `true` with what it returned, or `false` with its error.
-    pub fn run(&self, id: u64, arguments: Arguments) -> mlua::Result<(bool, Value)> {
-        let Arguments { keys, others } = arguments;
-        if keys.len() + others.len() > STACK_ARGUMENTS_MAX {
-            let (keys, others) = (self.list(keys)?, self.list(others)?);
-            return self.run_with.call((id, keys, others));
-        }
-        let all = keys.iter().chain(others);
-        let all: Variadic<Text> = all.map(|text| Text(text)).collect();
-        self.run.call((id, keys.len(), all))
+    pub fn run(&self, id: u64) -> mlua::Result<(bool, Value)> {
+        self.run.call(id)
     }
 
-    /// A table of strings.
-    pub fn list(&self, texts: &[&[u8]]) -> mlua::Result<Table> {
-        self.lua
-            .create_sequence_from(texts.iter().map(|text| Text(text)))
+    /// Pushes values that take at most so many bytes, which must be there: no limit of memory is
+    /// in force meanwhile, so that nothing fails half way. `None` when they are not.
+    pub fn unlimited<R>(&self, bytes: usize, push: impl FnOnce() -> R) -> Option<R> {
+        let used = self.lua.used_memory();
+        if used.saturating_add(bytes) > MEMORY_BYTES_MAX {
+            return None;
+        }
+        self.lua.set_memory_limit(0).ok()?;
+        let result = push();
+        self.lua.set_memory_limit(MEMORY_BYTES_MAX).ok()?;
+        Some(result)
     }
 
     /// What is done after every run.
@@ -223,15 +214,6 @@ impl Machine {
 /// Capacity of the reply buffer that is kept between scripts.
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// Bytes that become a Lua string.
-pub struct Text<'a>(pub &'a [u8]);
-
-impl mlua::IntoLua for Text<'_> {
-    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
-        lua.create_string(self.0).map(Value::String)
-    }
-}
-
 /// The functions that the prelude gets.
 fn host(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     let host = lua.create_table()?;
@@ -241,7 +223,9 @@ fn host(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     let state = Rc::clone(shared);
     let on_error = move |lua: &Lua, error: Value| failure::located(lua, &state, error);
     host.raw_set("on_error", lua.create_function(on_error)?)?;
-    host.raw_set("redis", api::functions(lua, shared)?)?;
+    let calls = Functions::new(lua)?;
+    host.raw_set("redis", api::functions(lua, shared, &calls)?)?;
+    host.raw_set("given", calls.given)?;
     host.raw_set("cjson", cjson::functions(lua)?)?;
     host.raw_set("cmsgpack", cmsgpack::functions(lua)?)?;
     host.raw_set("struct", pack::functions(lua)?)?;
