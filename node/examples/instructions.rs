@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use kv_node::execute::Engine;
 use kv_node::execute::config::Config;
 use kv_node::execute::session::{Session, SessionId};
+use protocol::status::Role;
 use std::env;
 
 /// Keys, fields or members that the commands are spread over.
@@ -61,6 +62,7 @@ impl Runner {
     fn new() -> Self {
         let mut engine = Engine::new(1, Config::default());
         engine.effects.discarded = true;
+        engine.view.role = Role::Standalone;
         let session = engine.sessions.open(|id| {
             let mut session = Session::new(id, String::new(), String::new(), NOW_MS);
             session.authenticated = true;

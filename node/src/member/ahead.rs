@@ -13,6 +13,10 @@ use std::ops::Range;
 /// Most requests read ahead: beyond this many, what was fetched first would be displaced again.
 const REQUESTS_MAX: usize = 32;
 
+/// The place of the first key among the arguments of a script or function: after its name and the
+/// number of keys.
+const SCRIPT_KEY: usize = 3;
+
 /// What stopped the reading.
 pub enum Stop {
     /// So many have been read, or the next one has to be read alone.
@@ -91,17 +95,19 @@ impl Ahead {
     /// Computes slots and hashes of the keys, and has their memory fetched.
     pub fn prefetch(&mut self, keyspace: &Keyspace, buffer: &[u8]) {
         self.keys.clear();
+        // What is sent together is mostly of one kind.
+        let first = (self.len() > 0).then(|| self.arguments(0, buffer));
+        let command = first.and_then(|first| CommandTable.find(&first));
+        let is_script = command.is_some_and(|command| command.group == Group::Scripting);
+        let place = if is_script { SCRIPT_KEY } else { 1 };
         for request in &mut self.requests {
             let arguments = &self.arguments[request.arguments.clone()];
-            if let Some(range) = arguments.get(1) {
+            if let Some(range) = arguments.get(place) {
                 let key = keyspace.hashed(&buffer[range.clone()]);
                 request.hint = Hint::of(&key);
                 self.keys.push((key.slot, key.hash));
             }
         }
-        // What is sent together is mostly of one kind.
-        let first = (self.len() > 0).then(|| self.arguments(0, buffer));
-        let command = first.and_then(|first| CommandTable.find(&first));
         if let Some(command) = command.filter(|command| command.has_several_keys()) {
             for index in 0..self.len() {
                 let arguments = self.arguments(index, buffer);
