@@ -42,7 +42,7 @@ pub struct Running<'a> {
     pub engine: &'a mut Engine,
     pub session: &'a mut Session,
     pub machine: &'a Machine,
-    pub arguments: Arguments<'a>,
+    pub arguments: &'a Arguments<'a>,
 }
 
 impl<'short, 'long: 'short> scoped_tls_hkt::ReborrowMut<'short> for Running<'long> {
@@ -176,7 +176,7 @@ impl Context<'_> {
             engine: self.engine,
             session: self.session,
             machine,
-            arguments,
+            arguments: &arguments,
         };
         let result = RUNNING.set(running, run);
         self.engine.in_transaction = outer;

@@ -43,8 +43,8 @@ pub fn pcall(stack: &Stack) -> Result<c_int, Raise> {
 
 /// Two tables: the keys of the script that runs, and its other arguments.
 pub fn given(stack: &Stack) -> Result<c_int, Raise> {
-    with_running(|running| {
-        let Arguments { keys, others } = running.arguments;
+    RUNNING.with(|running| {
+        let &Arguments { keys, others } = running.arguments;
         let all = keys.iter().chain(others);
         let bytes = all.map(|text| text.len() + convert::SCALAR_BYTES).sum();
         let push = || {
@@ -89,15 +89,13 @@ fn run(stack: &Stack, running: Running) -> Result<bool, Raise> {
 }
 
 fn push_reply(stack: &Stack, machine: &Machine, reply: &[u8]) -> Result<bool, Raise> {
-    let pushed = convert::bytes_of(reply).map(|bytes| {
-        let pushed = machine.unlimited(bytes, || convert::push(stack, reply));
-        pushed.ok_or(Raise::Message(NO_MEMORY))
-    });
-    match pushed {
-        Ok(Ok(Ok(()))) => Ok(true),
-        Ok(Err(raise)) => Err(raise),
-        Ok(Ok(Err(Malformed))) | Err(Malformed) => Err(Raise::Message(NOT_RESP)),
-    }
+    let malformed = |_: Malformed| Raise::Message(NOT_RESP);
+    let bytes = convert::bytes_of(reply).map_err(malformed)?;
+    let pushed = machine.unlimited(bytes, || convert::push(stack, reply));
+    pushed
+        .ok_or(Raise::Message(NO_MEMORY))?
+        .map_err(malformed)?;
+    Ok(true)
 }
 
 const NOT_RESP: &[u8] = b"reply of a command is not RESP";
@@ -123,22 +121,32 @@ fn execute(stack: &Stack, running: Running, out: &mut Vec<u8>) -> Result<(), Cow
     if count == 0 {
         return Err(NO_ARGUMENTS.into());
     }
-    // Numbers are written out first, so that all arguments can be lent.
-    let mut numbers: SmallVec<[String; 2]> = SmallVec::new();
+    let mut texts: SmallVec<[&[u8]; 8]> = SmallVec::new();
     for index in 1..=count {
         match stack.argument(index) {
-            Some(Argument::Text(_)) => {}
-            Some(Argument::Number(number)) => numbers.push(number::argument(number)),
+            Some(Argument::Text(text)) => texts.push(text),
+            Some(Argument::Number(_)) => return execute_mixed(stack, running, out),
             None => return Err(NOT_TEXT.into()),
         }
     }
-    let mut written = numbers.iter();
-    let texts = (1..=count).filter_map(|index| match stack.argument(index)? {
-        Argument::Text(text) => Some(text),
-        Argument::Number(_) => written.next().map(String::as_bytes),
-    });
-    let texts: SmallVec<[&[u8]; 8]> = texts.collect();
     execute_texts(running, &texts, out)
+}
+
+/// The same for arguments of which some are numbers, which are written out first.
+fn execute_mixed(
+    stack: &Stack,
+    running: Running,
+    out: &mut Vec<u8>,
+) -> Result<(), Cow<'static, str>> {
+    let all = (1..=stack.count()).map(|index| match stack.argument(index) {
+        Some(Argument::Text(text)) => Some(Cow::Borrowed(text)),
+        Some(Argument::Number(value)) => Some(Cow::Owned(number::argument(value).into_bytes())),
+        None => None,
+    });
+    let texts: Option<Vec<Cow<[u8]>>> = all.collect();
+    let texts = texts.ok_or(NOT_TEXT)?;
+    let lent: SmallVec<[&[u8]; 8]> = texts.iter().map(|text| &**text).collect();
+    execute_texts(running, &lent, out)
 }
 
 fn execute_texts(
@@ -150,7 +158,7 @@ fn execute_texts(
         engine,
         session,
         machine,
-        arguments: Arguments { keys, .. },
+        arguments: &Arguments { keys, .. },
     } = running;
     let shared = &*machine.shared;
     let Some(command) = engine.commands.find(arguments) else {

@@ -20,8 +20,17 @@ pub const SCALAR_BYTES: usize = 128;
 /// The same for any other element.
 const ELEMENT_BYTES: usize = 256;
 
+/// Replies up to this size are not looked through for what their values may take.
+const SMALL_BYTES: usize = 4096;
+
+/// The shortest element, a null of RESP3.
+const SHORTEST_BYTES: usize = 3;
+
 /// Most bytes that Lua takes for the value of a reply.
 pub fn bytes_of(reply: &[u8]) -> Result<usize, Malformed> {
+    if reply.len() <= SMALL_BYTES {
+        return Ok(reply.len() / SHORTEST_BYTES * ELEMENT_BYTES + reply.len());
+    }
     let mut reader = Reader { rest: reply };
     let mut bytes = 0;
     while !reader.rest.is_empty() {

@@ -203,27 +203,27 @@ getmetatable("").__index = libraries.string
 getmetatable("").__metatable = guard({ __index = globals.string })
 
 local scripts = {}
-local on_error, given = host.on_error, host.given
+local on_error, given, protected = host.on_error, host.given, host.protected
 
 local made = { environment = visible, scripts = scripts, globals = globals }
 
 -- Runs a script.
 function made.run(id)
   globals.KEYS, globals.ARGV = given()
-  return xpcall(scripts[id], on_error)
+  return protected(scripts[id], on_error)
 end
 
 -- Runs a function of a library.
 function made.run_function(callback)
   local keys, arguments = given()
-  return xpcall(function()
+  return protected(function()
     return callback(keys, arguments)
   end, on_error)
 end
 
 -- Runs the code of a library.
 function made.run_loader(code)
-  return xpcall(code, on_error)
+  return protected(code, on_error)
 end
 
 return made

@@ -226,6 +226,7 @@ fn host(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     let calls = Functions::new(lua)?;
     host.raw_set("redis", api::functions(lua, shared, &calls)?)?;
     host.raw_set("given", calls.given)?;
+    host.raw_set("protected", calls.protected)?;
     host.raw_set("cjson", cjson::functions(lua)?)?;
     host.raw_set("cmsgpack", cmsgpack::functions(lua)?)?;
     host.raw_set("struct", pack::functions(lua)?)?;

@@ -11,7 +11,7 @@
 //!   after everything else has been dropped. Nothing else can raise one: values are pushed only
 //!   within [`Machine::unlimited`], where no limit of memory is in force and a bound of what is
 //!   made has been checked; tables are changed without metamethods, by keys that are not NaN.
-//! - A panic does not cross Lua: [`enter`] keeps it, [`resume_panic`] goes on with it.
+//! - A panic of a command does not cross Lua: [`enter`] keeps it, [`resume_panic`] goes on with it.
 //! - Text is lent by the stack that holds it: arguments stay in their places until the function
 //!   returns, and Lua does not move what it holds.
 //! - [`Stack::has_room`] is asked before values are pushed beyond the slots that Lua grants.
@@ -186,12 +186,28 @@ unsafe extern "C-unwind" fn given(state: *mut ffi::lua_State) -> c_int {
     unsafe { enter(state, call::given) }
 }
 
+/// `xpcall`: calls the first argument; the second makes of an error what is given then.
+///
+/// That of the safe interface makes a function of its own for each call.
+unsafe extern "C-unwind" fn protected(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: the prelude calls with a function and a handler; errors find nothing to drop here.
+    unsafe {
+        ffi::lua_settop(state, 2);
+        ffi::lua_insert(state, 1);
+        let failed = ffi::lua_pcall(state, 0, ffi::LUA_MULTRET, 1);
+        ffi::lua_pushboolean(state, c_int::from(failed == 0));
+        ffi::lua_replace(state, 1);
+        ffi::lua_gettop(state)
+    }
+}
+
 /// The functions of this file, for Lua.
 pub struct Functions {
     pub call: Function,
     pub pcall: Function,
     /// Gives the tables of the keys and of the other arguments.
     pub given: Function,
+    pub protected: Function,
 }
 
 impl Functions {
@@ -202,6 +218,7 @@ impl Functions {
                 call: lua.create_c_function(call_raising)?,
                 pcall: lua.create_c_function(call_returning)?,
                 given: lua.create_c_function(given)?,
+                protected: lua.create_c_function(protected)?,
             })
         }
     }
