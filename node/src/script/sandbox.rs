@@ -206,6 +206,12 @@ impl Machine {
         {
             tracing::error!(%error, "scripts cannot be interrupted any more");
         }
+        // What this script has left must not be in the way of the next one.
+        if self.lua.used_memory() > MEMORY_BYTES_MAX / 2
+            && let Err(error) = self.lua.gc_collect()
+        {
+            tracing::error!(%error, "memory of scripts cannot be collected");
+        }
         // One huge reply must not keep its memory for good.
         self.shared.reply.borrow_mut().shrink_to(KEPT_BYTES);
     }

@@ -179,6 +179,36 @@ fn a_script_that_wants_too_much_memory_gets_an_error() {
 }
 
 #[test]
+fn replies_that_find_no_memory_are_an_error() {
+    let mut bench = Bench::new();
+    bench.eval("redis.call('setrange', KEYS[1], 8 * 1024 * 1024, 'x')");
+    let reply = bench
+        .eval("local t = {} for i = 1, 100 do t[i] = redis.call('getrange', KEYS[1], 0, -i) end");
+    assert!(reply.contains("not enough memory"), "{reply}");
+    let caught = bench.eval(
+        "local t = {} return {pcall(function()
+             for i = 1, 100 do t[i] = redis.pcall('getrange', KEYS[1], 0, -i) end end)}",
+    );
+    assert_eq!(caught, "*2 $-1 $32 user_script:2: not enough memory");
+    let length = bench.eval("return #redis.call('get', KEYS[1])");
+    assert_eq!(length, ":8388609");
+}
+
+#[test]
+fn commands_are_called_from_coroutines_and_within_calls_that_fail() {
+    Bench::new().check(
+        "local f = coroutine.wrap(function() return redis.call('set', KEYS[1], 5) end) return f()
+         > +OK
+         local ok, e = pcall(redis.call, 'incr', KEYS[1], 1) return {tostring(ok), e}
+         > *2 $5 false $58 ERR Wrong number of args calling Redis command from script
+         local n = 0 for i = 1, 300 do n = redis.pcall('lpush', KEYS[1], i).err and i end return n
+         > :300
+         return redis.call('incrby', KEYS[1], 1.0, nil)
+         > -ERR Lua redis lib command arguments must be strings or integers",
+    );
+}
+
+#[test]
 fn recursion_without_end_is_an_error() {
     Bench::new().check(
         "local function f() return 1 + f() end return f()
