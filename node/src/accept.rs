@@ -72,7 +72,7 @@ fn admit(member: &Rc<Member>, mut stream: TcpStream) {
             let mailbox = Rc::new(Mailbox::default());
             let connection =
                 Connection::new(Rc::clone(member), stream, session, Rc::clone(&mailbox));
-            let task = member.spawn(async move |_| connection.run().await);
+            let task = member.spawn(|_| connection.run());
             let connected = Connected { task, mailbox };
             member.with(|state| state.connections.insert(session, connected));
         }

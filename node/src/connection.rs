@@ -95,9 +95,14 @@ impl Connection {
     }
 
     /// Serves the client until it or the server ends the connection.
-    pub async fn run(mut self) {
-        if let Err(error) = self.serve().await {
-            tracing::debug!("connection: {error}");
+    ///
+    /// Not an `async fn`, whose future would hold the connection twice.
+    #[allow(clippy::manual_async_fn)]
+    pub fn run(mut self) -> impl Future<Output = ()> {
+        async move {
+            if let Err(error) = self.serve().await {
+                tracing::debug!("connection: {error}");
+            }
         }
     }
 
@@ -115,7 +120,8 @@ impl Connection {
                     Then::Again if self.deliver().await? => batch = self.execute_buffered(),
                     Then::Again | Then::Close => return Ok(()),
                     Then::Stream(request) => {
-                        return serve::stream(&self.member, &mut self.stream, *request).await;
+                        let stream = serve::stream(&self.member, &mut self.stream, *request);
+                        return Box::pin(stream).await;
                     }
                 }
             }
@@ -140,7 +146,7 @@ impl Connection {
             return self.poll_read().await;
         }
         let idle = Duration::from_secs(u64::from(idle_seconds));
-        let read = timeout(idle, self.poll_read()).await;
+        let read = Box::pin(timeout(idle, self.poll_read())).await;
         read.unwrap_or(Ok(Event::Ended))
     }
 
@@ -308,24 +314,37 @@ impl Connection {
             }
         }
         if behind {
-            self.wait_for_disk().await;
+            Box::pin(self.wait_for_disk()).await;
         }
         self.send().await?;
         match batch.next {
             Next::Read => Ok(Then::Read),
             Next::Continue => Ok(Then::Again),
             Next::Close => Ok(Then::Close),
-            Next::Frozen => Ok(again_if(self.thawed(batch.changes).await?)),
+            next => Box::pin(self.follow(next, batch.changes)).await,
+        }
+    }
+
+    /// Does what seldom comes after a batch. Its future is large, so it has a place of its own only
+    /// while it is needed.
+    async fn follow(&mut self, next: Next, changes: u64) -> io::Result<Then> {
+        match next {
+            Next::Read => Ok(Then::Read),
+            Next::Continue => Ok(Then::Again),
+            Next::Close => Ok(Then::Close),
+            Next::Frozen => Ok(again_if(self.thawed(changes).await?)),
             Next::Block { deadline_ms } | Next::Wait { deadline_ms, .. } => {
                 Ok(again_if(self.unblocked(deadline_ms).await?))
             }
-            Next::Admin(AdminRequest::Sync(request)) => Ok(Then::Stream(Box::new(request))),
-            Next::Admin(request) => {
-                self.member
-                    .answer(self.session, request, &mut self.out)
-                    .await;
-                Ok(Then::Again)
-            }
+            Next::Admin(request) => match *request {
+                AdminRequest::Sync(request) => Ok(Then::Stream(Box::new(request))),
+                request => {
+                    self.member
+                        .answer(self.session, request, &mut self.out)
+                        .await;
+                    Ok(Then::Again)
+                }
+            },
             Next::AclFile(request) => {
                 self.member.answer_acl_file(request, &mut self.out).await;
                 Ok(Then::Again)
@@ -449,5 +468,25 @@ impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.member
             .with(|state| state.less_unsent(self.session, self.bytes, 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function gives.
+    fn size_of_result<A, R>(_: impl FnOnce(A) -> R) -> usize {
+        size_of::<R>()
+    }
+
+    #[test]
+    fn an_idle_connection_takes_a_kilobyte_and_a_half() {
+        let task = size_of_result(Connection::run);
+        assert!(task <= 768, "the future takes {task} bytes");
+        let session = size_of::<Session>();
+        assert!(session <= 400, "the session takes {session} bytes");
+        let mailbox = size_of::<Mailbox>();
+        assert!(mailbox <= 80, "the mailbox takes {mailbox} bytes");
     }
 }

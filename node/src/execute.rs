@@ -123,7 +123,7 @@ pub enum Outcome {
         deadline_ms: Option<u64>,
     },
     /// A `KV.*` command, which the member answers.
-    Admin(AdminRequest),
+    Admin(Box<AdminRequest>),
     /// The ACL file is to be read or written; the reply comes then.
     AclFile(file::Request),
     /// `SHUTDOWN`: no reply on success.

@@ -77,7 +77,7 @@ pub const COMMANDS: &[Command] = &[
 
 fn admin(context: &mut Context, arguments: &[&[u8]]) {
     match AdminRequest::parse(arguments) {
-        Ok(request) => context.outcome = Outcome::Admin(request),
+        Ok(request) => context.outcome = Outcome::Admin(Box::new(request)),
         Err(error) => context.reply.error(&error.to_string()),
     }
 }

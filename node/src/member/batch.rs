@@ -36,7 +36,7 @@ pub enum Next {
         wait: Wait,
         deadline_ms: Option<u64>,
     },
-    Admin(AdminRequest),
+    Admin(Box<AdminRequest>),
     AclFile(file::Request),
     Shutdown,
 }
