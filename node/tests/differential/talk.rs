@@ -151,8 +151,6 @@ const TEMPLATES: &[&str] = &[
     "CLIENT GETREDIR",
     "CLIENT SETNAME n$n",
     "CLIENT GETNAME",
-    // Taken back at once: RESET does it too since 7.2.
-    "CLIENT NO-EVICT ON ; CLIENT INFO ; CLIENT NO-EVICT OFF",
     "CLIENT LIST",
     "CLIENT INFO",
     "CLIENT REPLY SKIP ; SET $k $n ; GET $k",
