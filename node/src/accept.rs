@@ -6,6 +6,7 @@ use crate::member::{Connected, Mailbox, Member};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -85,6 +86,7 @@ fn open(member: &Member, stream: &TcpStream) -> io::Result<crate::execute::sessi
     stream.set_nodelay(true)?;
     let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
     let now_ms = member.clock.now_ms();
+    let descriptor = stream.as_raw_fd();
     member.with(|state| {
         let engine = &mut state.engine;
         let keepalive_seconds = u64::from(engine.config.tcp_keepalive_seconds);
@@ -98,6 +100,7 @@ fn open(member: &Member, stream: &TcpStream) -> io::Result<crate::execute::sessi
         Ok(engine.sessions.open(|id| {
             let mut session = Session::new(id, peer.to_string(), local.to_string(), now_ms);
             session.user = user;
+            session.descriptor = descriptor;
             session.authenticated = authenticated;
             session.system = authenticated && system;
             session

@@ -13,6 +13,7 @@ mod bits;
 mod blocking_lists;
 mod client;
 mod client_control;
+mod client_filter;
 mod cluster;
 mod command;
 mod complexity;

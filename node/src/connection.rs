@@ -288,6 +288,7 @@ impl Connection {
             .execute(self.session, &mut self.reader, bytes, &mut self.out);
         self.reader.shift(batch.used);
         self.buffer.extend_from_slice(&bytes[batch.used..]);
+        self.note_buffer();
         Some(batch)
     }
 
@@ -298,7 +299,20 @@ impl Connection {
         self.reader.shift(batch.used);
         self.buffer.drain(..batch.used);
         self.buffer.shrink_to(KEPT_BYTES.max(self.buffer.len()));
+        self.note_buffer();
         batch
+    }
+
+    /// Tells the session how much room the connection's own buffer has, if there is one.
+    fn note_buffer(&self) {
+        let room = self.buffer.capacity();
+        if room > 0 {
+            self.member.with(|state| {
+                if let Some(session) = state.engine.sessions.get_mut(self.session) {
+                    session.buffers.note_input(room);
+                }
+            });
+        }
     }
 
     /// Keeps the batch's promises, sends its replies, and does what comes after it.
@@ -380,6 +394,7 @@ impl Connection {
             state.engine.stats.writes += 1;
             if let Some(session) = state.engine.sessions.get_mut(self.session) {
                 session.traffic.out_bytes += bytes;
+                session.buffers.output = 0;
             }
         });
         self.out.clear();

@@ -46,6 +46,8 @@ pub mod rates;
 mod reclaim;
 pub mod redact;
 mod replay;
+#[cfg(test)]
+mod row_tests;
 mod run;
 mod running;
 pub mod session;
@@ -325,7 +327,7 @@ impl Engine {
             tracking.broken |= std::mem::take(&mut self.running.broken);
             let again = self
                 .last_command
-                .is_some_and(|c| c.name == "client|caching");
+                .is_some_and(|c| c.name.starts_with("client|"));
             tracking.caching &= again || session.transaction.is_some();
         }
         self.sessions.put_back(id, session);

@@ -12,6 +12,7 @@ pub mod execute;
 pub mod http;
 pub mod keyspace;
 pub mod log;
+pub mod logging;
 pub mod member;
 pub mod metrics;
 pub mod migrate;

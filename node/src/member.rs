@@ -26,7 +26,7 @@ pub use mailbox::{Letter, Mailbox};
 
 use crate::clock::{Clock, ticks};
 use crate::execute::Engine;
-use crate::execute::config::Config;
+use crate::execute::config::{Config, LogLevel};
 use crate::execute::session::SessionId;
 use crate::log::Log;
 use crate::log::files::{Directory, FilesError, Meta};
@@ -92,6 +92,8 @@ pub struct State {
     /// The epoch that this process, and no earlier one, may open as primary.
     pub may_open: u64,
     pub stopping: bool,
+    /// The level that the process logs from.
+    pub log_level: LogLevel,
     /// Writes wait for a handover until this monotonic time; 0 when there is none.
     pub handover_until_ms: u64,
     pub lease_end_ms: u64,
@@ -180,6 +182,7 @@ impl Member {
             loading: true,
             may_open: 0,
             stopping: false,
+            log_level: LogLevel::Notice,
             handover_until_ms: 0,
             lease_end_ms: 0,
             lease_due_ms: 0,

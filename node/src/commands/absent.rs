@@ -1,9 +1,11 @@
 //! Commands of Redis that are absent on purpose. Each answers why; rules of ACLs may name them.
 
 use super::Group::{Connection, Generic, Server};
-use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
+use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE, WRITE};
+use super::key_spec::{Begin, Find, KeySpec};
 use super::{Command, Support, command, help};
 use crate::execute::Context;
+use smallvec::SmallVec;
 
 const USUAL: u32 = ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE;
 
@@ -40,8 +42,13 @@ pub const COMMANDS: &[Command] = &[
         "Moves keys to a server.",
         refuse,
     )
-    .flags(DANGEROUS)
+    .flags(WRITE | DANGEROUS)
     .category("keyspace")
+    .key_specs(&[KeySpec {
+        flags: "RW access delete",
+        begin: Begin::Index(3),
+        find: Find::Function(migrated_keys),
+    }])
     .absent("slots move by the operator's migrations; DUMP and RESTORE move single keys"),
     command(
         "module",
@@ -60,6 +67,8 @@ pub const COMMANDS: &[Command] = &[
         "Moves a key to a database.",
         refuse,
     )
+    .flags(WRITE)
+    .one_key()
     .category("keyspace")
     .absent("there is one database"),
     command("psync", -3, Server, "2.8.0", "Follows a primary.", refuse)
@@ -86,7 +95,9 @@ pub const COMMANDS: &[Command] = &[
         "What RESTORE is to a slot that moves.",
         refuse,
     )
-    .flags(DANGEROUS)
+    .flags(WRITE | DANGEROUS)
+    .one_key()
+    .key_flags("OW update")
     .category("keyspace")
     .absent("slots move by the operator's migrations, without -ASK"),
     command(
@@ -113,6 +124,17 @@ pub const COMMANDS: &[Command] = &[
         .flags(USUAL)
         .absent(OWN_STREAM),
 ];
+
+/// The key of `MIGRATE`, or those after `KEYS` where there is an empty one in its place.
+fn migrated_keys(arguments: &[&[u8]], found: &mut SmallVec<[usize; 8]>) {
+    let is_keys = |at: &usize| arguments[*at].eq_ignore_ascii_case(b"KEYS");
+    let keys = (6..arguments.len()).find(is_keys);
+    match keys {
+        Some(at) if arguments[3].is_empty() => found.extend(at + 1..arguments.len()),
+        _ if arguments.len() > 3 => found.push(3),
+        _ => {}
+    }
+}
 
 const NO_MODULES: &str = "there are no modules";
 

@@ -58,6 +58,13 @@ fn names_no_key(flags: &str) -> bool {
 }
 
 impl Command {
+    /// Whether its arguments may name keys, not just channels.
+    pub fn may_use_keys(&self) -> bool {
+        let range = self.key_range.0 != 0 && !names_no_key(self.key_spec_flags());
+        let mut specs = self.key_specs.iter();
+        specs.any(|spec| !names_no_key(spec.flags)) || self.key_specs.is_empty() && range
+    }
+
     /// The keys among the arguments, and what happens to them. Channels that merely go where a
     /// slot goes are no keys.
     pub fn key_uses(&self, arguments: &[&[u8]]) -> SmallVec<[KeyUse; 4]> {

@@ -1,13 +1,12 @@
 //! CLIENT: ID, INFO, SETNAME, GETNAME, LIST, KILL, SETINFO, NO-EVICT, REPLY.
 
 use super::Group::Connection;
+use super::client_filter::{Command as Filtered, Filter};
 use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
 use super::{Command, command, help};
-use crate::acl::Acl;
 use crate::execute::context::{Failure, SYNTAX};
-use crate::execute::session::{Class, ReplyMode, Session, SessionId};
+use crate::execute::session::{ReplyMode, Session, SessionId};
 use crate::execute::{Context, Outcome};
-use protocol::resp::parse_i64;
 
 pub const USUAL: u32 = NO_SCRIPT | LOADING | STALE;
 
@@ -39,8 +38,9 @@ pub const COMMANDS: &[Command] = &[command(
         Connection,
         "6.2.0",
         "Describes the connection.",
-        |context, _| {
-            let condition = context.engine.condition_of(context.session, false);
+        |context, arguments| {
+            let mut condition = context.engine.condition_of(context.session, false);
+            condition.argument_bytes = bytes_of(arguments);
             let line = context.session.describe(context.now_ms, condition) + "\n";
             context.reply.verbatim("txt", line.as_bytes());
         },
@@ -88,7 +88,7 @@ pub const COMMANDS: &[Command] = &[command(
     .syntax(
         "(filter=old-format|(new-format=[ID client-id:integer]|\
          [TYPE (client-type=NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|\
-     [USER username]|[ADDR addr]|[LADDR laddr]|[SKIPME (skipme=YES|NO)])...)",
+     [USER username]|[ADDR addr]|[LADDR laddr]|[SKIPME (skipme=YES|NO)]|[MAXAGE maxage:integer])...)",
     )
     .flags(USUAL | ADMIN | DANGEROUS),
     command(
@@ -126,6 +126,7 @@ pub const COMMANDS: &[Command] = &[command(
     super::client_control::UNBLOCK,
     super::client_control::NO_TOUCH,
     super::client_control::CAPA,
+    super::client_control::IMPORT_SOURCE,
     super::tracking::TRACKING,
     super::tracking::CACHING,
     super::tracking::GETREDIR,
@@ -210,84 +211,28 @@ fn reply(context: &mut Context, arguments: &[&[u8]]) {
     }
 }
 
-/// Which connections `LIST` and `KILL` mean.
-#[derive(Default)]
-struct Filter {
-    ids: Option<Vec<u64>>,
-    address: Option<String>,
-    local_address: Option<String>,
-    user: Option<String>,
-    kind: Option<String>,
-    /// At least so old.
-    age_seconds: Option<u64>,
-    spare_myself: bool,
-}
-
-impl Filter {
-    fn matches(&self, session: &Session, now_ms: u64) -> bool {
-        let same =
-            |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|want| want == is);
-        let kind = match session.class() {
-            Class::Normal => "normal",
-            Class::PubSub => "pubsub",
-            Class::Replica => "replica",
-        };
-        let age_seconds = now_ms.saturating_sub(session.created_ms) / 1000;
-        self.ids
-            .as_ref()
-            .is_none_or(|ids| ids.contains(&session.id))
-            && same(&self.address, &session.address)
-            && same(&self.local_address, &session.local_address)
-            && same(&self.user, &session.user.shown())
-            && same(&self.kind, kind)
-            && self.age_seconds.is_none_or(|least| age_seconds >= least)
-    }
-}
-
-const TYPES: [&str; 5] = ["normal", "master", "slave", "replica", "pubsub"];
-
-fn parse_kind(word: &[u8]) -> Result<String, Failure> {
-    let kind = String::from_utf8_lossy(word).to_ascii_lowercase();
-    if !TYPES.contains(&kind.as_str()) {
-        return Err(Failure::quoting("ERR Unknown client type '", word, "'"));
-    }
-    if kind == "slave" {
-        return Ok("replica".to_owned());
-    }
-    Ok(kind)
+fn bytes_of(arguments: &[&[u8]]) -> usize {
+    arguments.iter().map(|argument| argument.len()).sum()
 }
 
 fn list(context: &mut Context, arguments: &[&[u8]]) {
-    let mut filter = Filter::default();
-    match &arguments[2..] {
-        [] => {}
-        [word, kind] if word.eq_ignore_ascii_case(b"type") => match parse_kind(kind) {
-            Ok(kind) => filter.kind = Some(kind),
-            Err(failure) => return context.answer(Err(failure)),
-        },
-        [word, ids @ ..] if word.eq_ignore_ascii_case(b"id") && !ids.is_empty() => {
-            let ids: Option<Vec<u64>> = ids
-                .iter()
-                .map(|id| {
-                    // Ids of nobody are no error.
-                    parse_i64(id).map(|id| u64::try_from(id).unwrap_or(0))
-                })
-                .collect();
-            let Some(ids) = ids else {
-                return context.reply.error("ERR Invalid client ID");
-            };
-            filter.ids = Some(ids);
-        }
-        _ => return context.reply.error(SYNTAX),
-    }
+    let filter = Filter::parse(&arguments[2..], Filtered::List, &context.engine.acl);
+    let filter = match filter {
+        Ok(filter) => filter,
+        Err(failure) => return context.answer(Err(failure)),
+    };
     let now_ms = context.now_ms;
     let mut lines = Vec::new();
     let engine = &context.engine;
     let others = engine.sessions.iter();
-    let others = others.map(|(id, session)| (session, engine.is_blocked(id)));
-    for (session, blocked) in others.chain([(&*context.session, false)]) {
-        if filter.matches(session, now_ms) && !session.evicted {
-            let condition = engine.condition_of(session, blocked);
+    let others =
+        others.map(|(id, session)| (session, engine.is_blocked(id), engine.waiting_bytes(id)));
+    let own = (&*context.session, false, bytes_of(arguments));
+    let own = (!filter.spare_myself).then_some(own);
+    for (session, blocked, argument_bytes) in others.chain(own) {
+        let mut condition = engine.condition_of(session, blocked);
+        if filter.matches(session, condition, now_ms) && !session.evicted {
+            condition.argument_bytes = argument_bytes;
             lines.push((session.id, session.describe(now_ms, condition)));
         }
     }
@@ -299,29 +244,26 @@ fn list(context: &mut Context, arguments: &[&[u8]]) {
 fn kill(context: &mut Context, arguments: &[&[u8]]) {
     let old_style = arguments.len() == 3;
     let filter = if old_style {
-        let address = Some(String::from_utf8_lossy(arguments[2]).into_owned());
-        Ok(Filter {
-            address,
-            ..Filter::default()
-        })
+        Ok(Filter::of_address(arguments[2]))
     } else {
-        parse_kill(&arguments[2..], &context.engine.acl)
+        Filter::parse(&arguments[2..], Filtered::Kill, &context.engine.acl)
     };
     let filter = match filter {
         Ok(filter) => filter,
         Err(failure) => return context.answer(Err(failure)),
     };
     let now_ms = context.now_ms;
-    let matching =
-        |(id, session): (SessionId, &Session)| filter.matches(session, now_ms).then_some(id);
-    let victims: Vec<SessionId> = context
-        .engine
+    let engine = &context.engine;
+    let matches = |session: &Session, blocked: bool| {
+        filter.matches(session, engine.condition_of(session, blocked), now_ms)
+    };
+    let victims: Vec<SessionId> = engine
         .sessions
         .iter()
-        .filter_map(matching)
+        .filter(|(id, session)| matches(session, engine.is_blocked(*id)))
+        .map(|(id, _)| id)
         .collect();
-    let spare = filter.spare_myself && !old_style;
-    let suicide = !spare && filter.matches(context.session, now_ms);
+    let suicide = !filter.spare_myself && matches(context.session, false);
     let count = victims.len() + usize::from(suicide);
     context.engine.kills.extend(victims);
     match (old_style, count) {
@@ -332,42 +274,4 @@ fn kill(context: &mut Context, arguments: &[&[u8]]) {
     if suicide {
         context.outcome = Outcome::Close;
     }
-}
-
-fn parse_kill(options: &[&[u8]], acl: &Acl) -> Result<Filter, Failure> {
-    let mut filter = Filter {
-        spare_myself: true,
-        ..Filter::default()
-    };
-    for pair in options.chunks(2) {
-        if pair.len() < 2 {
-            return Err(SYNTAX.into());
-        }
-        let text = String::from_utf8_lossy(pair[1]).into_owned();
-        match pair[0].to_ascii_lowercase().as_slice() {
-            b"id" => {
-                let id = parse_i64(pair[1]).and_then(|id| u64::try_from(id).ok());
-                let id = id.filter(|&id| id > 0);
-                filter.ids = Some(vec![id.ok_or("ERR client-id should be greater than 0")?]);
-            }
-            b"maxage" => {
-                let age =
-                    parse_i64(pair[1]).ok_or("ERR maxage is not an integer or out of range")?;
-                let age = u64::try_from(age).ok().filter(|&age| age > 0);
-                filter.age_seconds = Some(age.ok_or("ERR maxage should be greater than 0")?);
-            }
-            b"type" => filter.kind = Some(parse_kind(pair[1])?),
-            b"addr" => filter.address = Some(text),
-            b"laddr" => filter.local_address = Some(text),
-            b"user" if acl.user(pair[1]).is_some() => filter.user = Some(text),
-            b"user" => return Err(Failure::quoting("ERR No such user '", pair[1], "'")),
-            b"skipme" => match text.to_ascii_lowercase().as_str() {
-                "yes" => filter.spare_myself = true,
-                "no" => filter.spare_myself = false,
-                _ => return Err(SYNTAX.into()),
-            },
-            _ => return Err(SYNTAX.into()),
-        }
-    }
-    Ok(filter)
 }

@@ -70,6 +70,27 @@ pub const CAPA: Command = command(
 .syntax("capability...")
 .flags(USUAL | FAST);
 
+pub const IMPORT_SOURCE: Command = command(
+    "client|import-source",
+    3,
+    Connection,
+    "8.1.0",
+    "Would let the client write expired data to a server that is being filled.",
+    answers!(import_source),
+)
+.partial("there is no import mode, so only OFF is taken")
+.syntax("(enabled=ON|OFF)")
+.flags(USUAL);
+
+/// Whatever is asked but `OFF` is asked of a server in import mode.
+fn import_source(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    if !arguments[2].eq_ignore_ascii_case(b"off") {
+        return Err("ERR Server is not in import mode".into());
+    }
+    context.reply.ok();
+    Ok(())
+}
+
 fn pause(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let all = match &arguments[3..] {
         [] => true,

@@ -1,12 +1,14 @@
 //! COMMAND: the table, told to clients.
 
-use super::Group::{self, Server};
+use super::Group::Server;
+use super::access::KeyUse;
 use super::flag::{self, LOADING, STALE};
 use super::key_spec::keys;
 use super::{Command, CommandTable, KeySpec, command, complexity, glob, help, syntax};
 use crate::execute::Context;
 use crate::execute::context::SYNTAX;
 use protocol::resp::ReplyWriter;
+use smallvec::SmallVec;
 
 const USUAL: u32 = LOADING | STALE;
 
@@ -144,7 +146,7 @@ fn info(context: &mut Context, arguments: &[&[u8]]) {
     for name in names {
         match named(name) {
             Some(row) => describe(&mut context.reply, row),
-            None => context.reply.null_array(),
+            None => context.reply.null(),
         }
     }
 }
@@ -288,51 +290,48 @@ fn list(context: &mut Context, arguments: &[&[u8]]) {
     }
 }
 
-fn get_keys(context: &mut Context, arguments: &[&[u8]]) {
-    let words = &arguments[2..];
+/// The keys that a command would use, or an error and nothing.
+fn uses(context: &mut Context, words: &[&[u8]]) -> Option<SmallVec<[KeyUse; 4]>> {
     let Some(row) = CommandTable.find(words) else {
-        return context.reply.error("ERR Invalid command specified");
+        context.reply.error("ERR Invalid command specified");
+        return None;
     };
-    if !row.has_keys() {
-        return context.reply.error("ERR The command has no key arguments");
+    if !row.may_use_keys() {
+        let text = "ERR The command has no key arguments";
+        context.reply.error(text);
+        return None;
     }
     if !row.accepts(words.len()) {
-        return context
-            .reply
-            .error("ERR Invalid number of arguments specified for command");
+        let text = "ERR Invalid number of arguments specified for command";
+        context.reply.error(text);
+        return None;
     }
-    let keys: Vec<&[u8]> = row.keys(words).collect();
+    let uses = row.key_uses(words);
     // Only scripts can do without keys.
-    if keys.is_empty() && row.group != Group::Scripting {
-        return context
-            .reply
-            .error("ERR Invalid arguments specified for command");
+    if uses.is_empty() && !row.has(flag::NO_MANDATORY_KEYS) {
+        let text = "ERR Invalid arguments specified for command";
+        context.reply.error(text);
+        return None;
     }
-    context.reply.array(keys.len());
-    for key in keys {
-        context.reply.bulk(key);
+    Some(uses)
+}
+
+fn get_keys(context: &mut Context, arguments: &[&[u8]]) {
+    let words = &arguments[2..];
+    let Some(uses) = uses(context, words) else {
+        return;
+    };
+    context.reply.array(uses.len());
+    for key in &uses {
+        context.reply.bulk(words[key.position]);
     }
 }
 
 fn get_keys_and_flags(context: &mut Context, arguments: &[&[u8]]) {
     let words = &arguments[2..];
-    let Some(row) = CommandTable.find(words) else {
-        return context.reply.error("ERR Invalid command specified");
+    let Some(uses) = uses(context, words) else {
+        return;
     };
-    if !row.has_keys() {
-        return context.reply.error("ERR The command has no key arguments");
-    }
-    if !row.accepts(words.len()) {
-        return context
-            .reply
-            .error("ERR Invalid number of arguments specified for command");
-    }
-    let uses = row.key_uses(words);
-    if uses.is_empty() {
-        return context
-            .reply
-            .error("ERR Invalid arguments specified for command");
-    }
     let reply = &mut context.reply;
     reply.array(uses.len());
     for key in &uses {

@@ -55,6 +55,7 @@ pub const COMMANDS: &[Command] = &[command(
                 .error("ERR The server is running without a config file");
         },
     )
+    .partial("answers as Redis without a configuration file: options are given at the start")
     .flags(USUAL),
     command(
         "config|resetstat",

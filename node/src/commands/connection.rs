@@ -62,6 +62,7 @@ pub const COMMANDS: &[Command] = &[
         "Changes the selected database.",
         select,
     )
+    .partial("there is one database: 0")
     .syntax("index")
     .flags(FAST | LOADING | STALE),
     command(

@@ -46,6 +46,7 @@ pub const COMMANDS: &[Command] = &[
         "Copies a key to another name.",
         answers!(copy),
     )
+    .partial("there is one database: DB takes 0 only")
     .key_flags("RO access|OW update")
     .syntax("source:key destination:key [DB destination-db:integer] [REPLACE]")
     .flags(WRITE | DENY_OOM)

@@ -206,6 +206,14 @@ fn flush(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let how = arguments.get(2).map(|how| how.to_ascii_lowercase());
     match (how.as_deref(), arguments.len()) {
         (None, _) | (Some(b"sync" | b"async"), 3) => {}
+        (_, 4..) => {
+            let text = "ERR unknown subcommand or wrong number of arguments for '";
+            return Err(Failure::quoting(
+                text,
+                arguments[1],
+                "'. Try FUNCTION HELP.",
+            ));
+        }
         _ => return Err("ERR FUNCTION FLUSH only supports SYNC|ASYNC option".into()),
     }
     context.engine.scripts.libraries.flush();

@@ -135,13 +135,10 @@ const SCRIPT: &[Command] = &[
         3,
         Scripting,
         "3.2.0",
-        "The debugger of scripts, which is not here.",
-        |context, _| {
-            context
-                .reply
-                .error("ERR the script debugger is not supported");
-        },
+        "Turns the debugger of scripts off; it cannot be turned on.",
+        answers!(debug),
     )
+    .partial("there is no debugger: only NO is taken")
     .syntax("(mode=YES|SYNC|NO)")
     .flags(NO_SCRIPT),
     command(
@@ -262,6 +259,15 @@ fn flush(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
 pub fn kill(context: &mut Context, _arguments: &[&[u8]]) {
     let text = "NOTBUSY No scripts in execution right now.";
     context.reply.error(text);
+}
+
+fn debug(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
+    match arguments[2].to_ascii_lowercase().as_slice() {
+        b"no" => context.reply.ok(),
+        b"yes" | b"sync" => return Err("ERR the script debugger is not supported".into()),
+        _ => return Err("ERR Use SCRIPT DEBUG YES/SYNC/NO".into()),
+    }
+    Ok(())
 }
 
 fn show(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {

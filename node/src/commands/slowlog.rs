@@ -5,7 +5,8 @@ use super::flag::{ADMIN, DANGEROUS, LOADING, STALE};
 use super::{Command, answers, command, help};
 use crate::execute::Context;
 use crate::execute::command_log::{KINDS, Kind, LogEntry};
-use crate::execute::context::{Failure, integer};
+use crate::execute::context::Failure;
+use protocol::resp::parse_i64;
 
 const USUAL: u32 = ADMIN | DANGEROUS | LOADING | STALE;
 
@@ -145,11 +146,11 @@ fn kind(word: &[u8]) -> Result<Kind, Failure> {
 
 /// How many entries are wanted; -1 means all.
 fn count(argument: &[u8]) -> Result<usize, Failure> {
-    match integer(argument)? {
-        -1 => Ok(usize::MAX),
-        count => usize::try_from(count)
-            .map_err(|_| "ERR count should be greater than or equal to -1".into()),
-    }
+    let count = parse_i64(argument).and_then(|count| match count {
+        -1 => Some(usize::MAX),
+        count => usize::try_from(count).ok(),
+    });
+    count.ok_or("ERR count should be greater than or equal to -1".into())
 }
 
 fn slow_get(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {

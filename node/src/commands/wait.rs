@@ -6,6 +6,7 @@ use super::{Command, answers, command};
 use crate::execute::context::{Failure, integer};
 use crate::execute::waits::Wait;
 use crate::execute::{Context, Outcome};
+use protocol::resp::parse_i64;
 use protocol::status::Role;
 
 pub const COMMANDS: &[Command] = &[
@@ -57,10 +58,9 @@ fn wait(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
 fn waitaof(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let local = integer(arguments[1])?;
     let local = u64::try_from(local).ok().filter(|local| *local <= 1);
-    let local = local.ok_or("ERR value is out of range, must be between 0 and 1")?;
-    let replicas = integer(arguments[2])?;
-    let replicas =
-        u64::try_from(replicas).map_err(|_| "ERR value is out of range, must be positive")?;
+    let local = local.ok_or("ERR value is out of range, value must between 0 and 1")?;
+    let replicas = parse_i64(arguments[2]).and_then(|replicas| u64::try_from(replicas).ok());
+    let replicas = replicas.ok_or("ERR value is out of range, must be positive")?;
     let deadline_ms = deadline(context, arguments[3])?;
     if context.engine.view.role == Role::Replica {
         return Err(

@@ -313,11 +313,18 @@ impl Engine {
         self.blocked.contains(id) || self.waits.contains(id)
     }
 
+    /// Bytes of the arguments with which a session waits for keys.
+    pub fn waiting_bytes(&self, id: SessionId) -> usize {
+        let waiting = self.blocked.sessions.get(&id);
+        waiting.map_or(0, |waiting| waiting.arguments.iter().map(Vec::len).sum())
+    }
+
     /// What `CLIENT LIST` tells of a session that the session does not know.
     pub fn condition_of(&self, session: &Session, blocked: bool) -> Condition {
         Condition {
             blocked,
             dirty: self.watched.is_dirty(session.id),
+            argument_bytes: 0,
         }
     }
 

@@ -9,7 +9,7 @@ mod watching;
 
 pub use clients::ClientsMemory;
 pub use measures::Measures;
-pub use watching::DebugCommand;
+pub use watching::{DebugCommand, LogLevel};
 
 use super::notify;
 use super::output_limit::{DEFAULT_LIMITS, OutputLimit};
@@ -82,6 +82,8 @@ pub struct Config {
     pub slot_metrics: bool,
     /// Who may use `DEBUG`.
     pub debug_command: DebugCommand,
+    /// From which level on the process logs.
+    pub log_level: LogLevel,
     pub encodings: Encodings,
     pub measures: Measures,
     /// What options were set to that change nothing, by their names.
@@ -161,6 +163,7 @@ impl Default for Config {
             slot_stats: false,
             slot_metrics: false,
             debug_command: DebugCommand::No,
+            log_level: LogLevel::Notice,
             encodings: Encodings::default(),
             measures: Measures::default(),
             kept: BTreeMap::new(),
@@ -488,6 +491,7 @@ mod tests {
                 "latency-tracking-info-percentiles" => "0 50 99.99 100",
                 "save" => "3600 1 300 100",
                 "enable-debug-command" => "local",
+                "loglevel" => "verbose",
                 _ if shown == "yes" => "no",
                 _ if shown == "no" => "yes",
                 _ => "77777",

@@ -43,6 +43,8 @@ thread_local! {
 pub struct Session {
     /// `CLIENT ID`; grows for ever.
     pub id: u64,
+    /// The descriptor of its socket; 0 without one.
+    pub descriptor: i32,
     pub address: String,
     pub local_address: String,
     pub name: String,
@@ -71,6 +73,7 @@ pub struct Session {
     /// Bytes to be sent beside the replies of a batch: messages, and replies to what waited.
     pub outbox: Vec<u8>,
     pub unsent: Unsent,
+    pub buffers: Buffers,
     pub subscriptions: Option<Box<Subscriptions>>,
     pub tracking: Option<Box<Tracking>>,
     /// Bytes of requests that have not been executed yet.
@@ -104,6 +107,40 @@ pub struct Unsent {
     pub over_since_ms: Option<u64>,
 }
 
+/// The buffers that a connection has of its own, in bytes.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Buffers {
+    /// Room for the part of a request that has not arrived whole.
+    pub input_room: u32,
+    /// Replies that are not being written yet.
+    pub output: u32,
+    pub output_room: u32,
+    /// Most bytes of replies in one batch lately.
+    output_peak: u32,
+    /// When that began to count, as the lower half of Unix time in milliseconds.
+    peak_since_ms: u32,
+}
+
+/// For how long the most bytes of replies are remembered, as in Redis.
+const PEAK_MS: u32 = 5000;
+
+impl Buffers {
+    /// Notes what a batch has left to be written.
+    pub fn note_output(&mut self, bytes: usize, room: usize, now_ms: u64) {
+        let of = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        (self.output, self.output_room) = (of(bytes), of(room));
+        let now_ms = now_ms as u32;
+        if now_ms.wrapping_sub(self.peak_since_ms) >= PEAK_MS {
+            (self.output_peak, self.peak_since_ms) = (0, now_ms);
+        }
+        self.output_peak = self.output_peak.max(self.output);
+    }
+
+    pub fn note_input(&mut self, room: usize) {
+        self.input_room = u32::try_from(room).unwrap_or(u32::MAX);
+    }
+}
+
 /// What the name of a key, a channel or a prefix takes that a session holds, beside its bytes.
 pub const NAME_BYTES: usize = 64;
 
@@ -119,6 +156,7 @@ impl Session {
     pub fn new(id: u64, address: String, local_address: String, now_ms: u64) -> Self {
         Self {
             id,
+            descriptor: 0,
             address,
             local_address,
             name: String::new(),
@@ -141,6 +179,7 @@ impl Session {
             last_command: "NULL",
             outbox: Vec::new(),
             unsent: Unsent::default(),
+            buffers: Buffers::default(),
             subscriptions: None,
             tracking: None,
             query_bytes: 0,
@@ -211,7 +250,7 @@ impl Session {
     }
 
     /// One letter for each of its states.
-    fn flags(&self, Condition { blocked, dirty }: Condition) -> String {
+    pub fn flags(&self, Condition { blocked, dirty, .. }: Condition) -> String {
         let tracking = self.tracking.as_deref();
         let states = [
             ('O', self.monitors),
@@ -277,14 +316,15 @@ impl Session {
         let own = self.tracking.as_ref();
         let redirect = own.map_or(-1, |own| own.redirect.unwrap_or(0) as i64);
         format!(
-            "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={flags} db=0 \
-             sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
-             rbs=0 rbp=0 obl=0 oll={} \
-             omem={} tot-mem={} events=r cmd={} user={} redir={redirect} resp={} \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db=0 \
+             sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} \
+             multi-mem={} rbs={} rbp={} obl={} oll={} \
+             omem={} tot-mem={} events={} cmd={} user={} redir={redirect} resp={} \
              lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
             self.id,
             self.address,
             self.local_address,
+            self.descriptor,
             self.name,
             seconds(self.created_ms),
             seconds(self.last_used_ms),
@@ -292,10 +332,16 @@ impl Session {
             self.subscribed(Kind::Pattern),
             self.subscribed(Kind::Shard),
             self.query_bytes,
+            (self.buffers.input_room as usize).saturating_sub(self.query_bytes),
+            condition.argument_bytes,
             queued.map_or(0, |transaction| transaction.bytes) + self.watched_bytes(),
+            self.buffers.output_room,
+            self.buffers.output_peak,
+            self.buffers.output,
             self.unsent.items,
             self.unsent.bytes,
             self.used_bytes(),
+            if self.unsent.bytes > 0 { "rw" } else { "r" },
             self.last_command,
             self.user.shown(),
             if self.protocol == Protocol::Resp3 {
@@ -319,6 +365,8 @@ pub struct Condition {
     pub blocked: bool,
     /// A key that it watches has changed.
     pub dirty: bool,
+    /// Of the arguments of the request that it runs, or that waits.
+    pub argument_bytes: usize,
 }
 
 /// All sessions.

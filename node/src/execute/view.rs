@@ -249,7 +249,9 @@ impl View {
         arguments: &[&[u8]],
         slot_of: impl Fn(&[u8]) -> u16,
     ) -> Result<(), Refusal> {
-        if self.role == Role::Standalone && self.cluster.is_none() && !self.paused {
+        let alone = self.role == Role::Standalone && self.cluster.is_none() && !self.paused;
+        // What is absent only says why.
+        if alone || !command.is_callable() {
             return Ok(());
         }
         if self.role == Role::Loading && !command.has(flag::LOADING) {

@@ -96,6 +96,10 @@ impl Member {
         state.engine.stats.reads += 1;
         let end = state.append_effects();
         state.note_done(session, used, buffer.len() - used, end);
+        if let Some(session) = state.engine.sessions.get_mut(session) {
+            let (bytes, room) = (out.len(), out.capacity());
+            session.buffers.note_output(bytes, room, now_ms);
+        }
         let needed = needed.max(end.unwrap_or(0));
         if end.is_some() {
             self.signals.flush.notify_one();

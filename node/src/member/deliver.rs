@@ -77,6 +77,8 @@ impl State {
         if let Some(session) = self.engine.sessions.get_mut(id) {
             session.unsent.bytes += bytes;
             session.unsent.items += items;
+            // Counted as unsent from now on, if these are replies.
+            session.buffers.output = 0;
         }
         self.engine.limit_clients(id);
     }

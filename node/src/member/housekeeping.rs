@@ -3,6 +3,7 @@
 
 use super::{Member, State};
 use crate::execute::config::Fsync;
+use crate::logging;
 use protocol::status::Role;
 use std::rc::Rc;
 use std::time::Duration;
@@ -144,6 +145,11 @@ impl State {
         self.engine.view.buffer_bytes = self.output_bytes + walks + captured;
         if let Some(disk) = self.log.disk() {
             disk.set_fsync(self.engine.config.fsync);
+        }
+        let level = self.engine.config.log_level;
+        if self.log_level != level {
+            logging::set_level(level);
+            self.log_level = level;
         }
         let backlog_bytes = self.engine.config.backlog_bytes;
         self.log.set_recent_bytes_max(backlog_bytes);

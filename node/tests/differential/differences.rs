@@ -157,6 +157,7 @@ pub const ROWS: &[(&str, &str)] = &[
     ("waitaof", "new in Redis 7.2"),
     ("client|no-touch", "new in Redis 7.2"),
     ("client|capa", "new in Valkey 8.0"),
+    ("client|import-source", "new in Valkey 8.1"),
     ("commandlog", "new in Valkey 8.1"),
     ("commandlog|get", "new in Valkey 8.1"),
     ("commandlog|help", "new in Valkey 8.1"),

@@ -12,6 +12,7 @@ use crate::execute::Context;
 use crate::execute::context::{Failure, SYNTAX, integer};
 use crate::values::geohash::{Place, Shape, signed};
 use crate::values::sorted::SortedSet;
+use protocol::resp::parse_i64;
 
 const FROM_BY: &str = "key (from=FROMMEMBER member|FROMLONLAT (longitude:double latitude:double)) \
     (by=(circle=BYRADIUS radius:double (unit=M|KM|FT|MI))|\
@@ -327,6 +328,7 @@ impl<'a> Query<'a> {
         set: Option<&SortedSet>,
     ) -> Result<usize, Failure> {
         match (word, values, &self.extent) {
+            (b"FROMMEMBER" | b"FROMLONLAT", _, Some(Extent::Polygon(_))) => Err(SYNTAX.into()),
             (b"FROMMEMBER", [member, ..], _) if self.origin != Some(Origin::Place) => {
                 self.set_center(Origin::Member, place_of(set, member)?);
                 Ok(1)
@@ -347,14 +349,16 @@ impl<'a> Query<'a> {
                 self.extent = Some(Extent::Box(width * unit_m, height * unit_m));
                 Ok(3)
             }
-            (b"BYPOLYGON", [count, rest @ ..], None) => {
-                let count = usize::try_from(integer(count)?).unwrap_or(0);
-                if count < 3 {
-                    let text = "ERR GEOSEARCH BYPOLYGON must have at least 3 vertices";
-                    return Err(text.into());
-                }
+            (b"BYPOLYGON", [count, rest @ ..], None)
+                if self.origin.is_none() && !rest.is_empty() =>
+            {
+                let count = parse_i64(count).and_then(|count| i32::try_from(count).ok());
+                let count = count.ok_or("ERR invalid number of vertices")?;
+                let count = usize::try_from(count).unwrap_or(0);
                 let (pairs, _) = rest.as_chunks::<2>();
-                let pairs = pairs.get(..count).ok_or(SYNTAX)?;
+                let pairs = pairs.get(..count).filter(|pairs| pairs.len() >= 3);
+                let text = "ERR GEOSEARCH BYPOLYGON must have at least 3 vertices";
+                let pairs = pairs.ok_or(text)?;
                 let vertices = pairs
                     .iter()
                     .map(|[longitude, latitude]| place(longitude, latitude));

@@ -309,6 +309,15 @@ fn xreadgroup(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure>
                         .into(),
                 );
             }
+            b"+" => {
+                return Err(
+                    "ERR The + ID is meaningless in the context of XREADGROUP: you want \
+                            to read the history of this consumer by specifying a proper ID, or \
+                            use the > ID to get new messages. The + ID would just return an \
+                            empty result set."
+                        .into(),
+                );
+            }
             b">" => Since::New,
             id => match exact_id(id)? {
                 StreamId::MAX => Since::New,

@@ -106,17 +106,14 @@ pub const OPTIONS: &[ConfigOption] = &[
 const PERCENTILES_MAX: usize = 64;
 
 fn percentiles(text: &str) -> Result<Vec<f64>, String> {
-    let one = |word: &str| {
-        word.parse::<f64>()
-            .ok()
-            .filter(|p| (0.0..=100.0).contains(p))
+    let one = |word: &str| match word.parse::<f64>() {
+        Ok(percentile) if (0.0..=100.0).contains(&percentile) => Ok(percentile),
+        Ok(_) => Err(
+            "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"
+                .to_owned(),
+        ),
+        Err(_) => Err("Invalid latency-tracking-info-percentiles parameters".to_owned()),
     };
-    let found: Option<Vec<f64>> = text
-        .split_whitespace()
-        .take(PERCENTILES_MAX)
-        .map(one)
-        .collect();
-    found.ok_or_else(|| {
-        "the percentiles should consist of space separated numbers from 0 to 100".to_owned()
-    })
+    let words = text.split_whitespace().take(PERCENTILES_MAX);
+    words.map(one).collect()
 }

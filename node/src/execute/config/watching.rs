@@ -24,6 +24,36 @@ impl DebugCommand {
     }
 }
 
+/// Of what importance what is logged must be at least (`loglevel`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    Debug,
+    Verbose,
+    Notice,
+    Warning,
+    Nothing,
+}
+
+impl LogLevel {
+    const ALL: [Self; 5] = [
+        Self::Debug,
+        Self::Verbose,
+        Self::Notice,
+        Self::Warning,
+        Self::Nothing,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Verbose => "verbose",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
 pub const OPTIONS: &[ConfigOption] = &[
     settable(
         "cluster-slot-metrics-enabled",
@@ -49,6 +79,20 @@ pub const OPTIONS: &[ConfigOption] = &[
             config.debug_command = choices
                 .find(|choice| choice.name().eq_ignore_ascii_case(text))
                 .ok_or("argument(s) must be one of the following: no, yes, local")?;
+            Ok(())
+        },
+    ),
+    settable(
+        "loglevel",
+        |config, _| config.log_level.name().to_owned(),
+        |config, text| {
+            let mut levels = LogLevel::ALL.into_iter();
+            config.log_level = levels
+                .find(|level| level.name().eq_ignore_ascii_case(text))
+                .ok_or(
+                    "argument(s) must be one of the following: debug, verbose, notice, warning, \
+                     nothing",
+                )?;
             Ok(())
         },
     ),

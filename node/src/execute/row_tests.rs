@@ -1,0 +1,242 @@
+//! What walking the rows of the command table option by option has found.
+
+use super::tests::{Bench, Party};
+
+#[test]
+fn tracking_info_shows_the_choice_until_another_command_than_client_runs() {
+    let mut party = Party::of(1);
+    let shows = |party: &mut Party| party.run(0, "CLIENT TRACKINGINFO").contains("caching-no");
+    party.run(0, "HELLO 3");
+    party.run(0, "CLIENT TRACKING ON OPTOUT");
+    party.run(0, "CLIENT CACHING no");
+    party.run(0, "CLIENT GETNAME");
+    assert!(shows(&mut party));
+    party.run(0, "PING");
+    assert!(!shows(&mut party));
+}
+
+#[test]
+fn numbers_of_waitaof_are_checked_as_redis_checks_them() {
+    Bench::new().check(
+        "WAITAOF 2 0 0
+         > -ERR value is out of range, value must between 0 and 1
+         WAITAOF 0 a 0
+         > -ERR value is out of range, must be positive
+         WAITAOF a 0 0
+         > -ERR value is not an integer or out of range",
+    );
+}
+
+#[test]
+fn channels_are_no_keys_and_scripts_need_none() {
+    Bench::new().check(
+        "COMMAND GETKEYS SPUBLISH a b
+         > -ERR The command has no key arguments
+         COMMAND GETKEYS SSUBSCRIBE a b
+         > -ERR The command has no key arguments
+         COMMAND GETKEYSANDFLAGS EVAL x 0
+         > *0
+         COMMAND GETKEYS ZUNION x a
+         > -ERR Invalid arguments specified for command
+         COMMAND GETKEYS GET
+         > -ERR Invalid number of arguments specified for command",
+    );
+}
+
+#[test]
+fn the_keys_of_an_absent_command_are_known() {
+    Bench::new().check(
+        "COMMAND GETKEYS MIGRATE h 1 a 0 5
+         > *1 $1 a
+         COMMAND GETKEYS MIGRATE h 1  0 5 KEYS a b
+         > *2 $1 a $1 b
+         COMMAND GETKEYS MOVE a 1
+         > *1 $1 a
+         MOVE a 1
+         > -ERR MOVE is not supported: there is one database",
+    );
+}
+
+#[test]
+fn what_is_not_known_is_null_in_command_info() {
+    let mut party = Party::of(1);
+    assert_eq!(party.run(0, "COMMAND INFO nope"), "*1 $-1");
+    party.run(0, "HELLO 3");
+    assert_eq!(party.run(0, "COMMAND INFO nope"), "*1 _");
+}
+
+#[test]
+fn a_count_of_the_slow_log_is_at_least_minus_one() {
+    Bench::new().check(
+        "SLOWLOG GET x
+         > -ERR count should be greater than or equal to -1
+         SLOWLOG GET -2
+         > -ERR count should be greater than or equal to -1
+         SLOWLOG GET -1
+         > *0",
+    );
+}
+
+#[test]
+fn percentiles_that_are_none_are_refused() {
+    const REFUSAL: &str = "-ERR CONFIG SET failed (possibly related to argument \
+                           'latency-tracking-info-percentiles') - ";
+    let mut party = Party::of(1);
+    let mut check = |value: &str, reason: &str| {
+        let request = format!("CONFIG SET latency-tracking-info-percentiles {value}");
+        assert_eq!(party.run(0, &request), format!("{REFUSAL}{reason}"));
+    };
+    check("x", "Invalid latency-tracking-info-percentiles parameters");
+    check(
+        "101",
+        "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]",
+    );
+}
+
+#[test]
+fn the_debugger_of_scripts_can_only_be_turned_off() {
+    Bench::new().check(
+        "SCRIPT DEBUG no
+         > +OK
+         SCRIPT DEBUG yes
+         > -ERR the script debugger is not supported
+         SCRIPT DEBUG maybe
+         > -ERR Use SCRIPT DEBUG YES/SYNC/NO",
+    );
+}
+
+#[test]
+fn a_polygon_has_three_vertices_and_no_centre() {
+    Bench::new().check(
+        "GEOADD g 1 1 a
+         > :1
+         GEOSEARCH g BYPOLYGON x 1 1 2 2 3 3
+         > -ERR invalid number of vertices
+         GEOSEARCH g BYPOLYGON 2 1 1 2 2
+         > -ERR GEOSEARCH BYPOLYGON must have at least 3 vertices
+         GEOSEARCH g BYPOLYGON 4 1 1 2 2 3 3
+         > -ERR GEOSEARCH BYPOLYGON must have at least 3 vertices
+         GEOSEARCH g FROMMEMBER a BYPOLYGON 3 0 0 2 0 1 2
+         > -ERR syntax error
+         GEOSEARCH g BYPOLYGON 3 0 0 2 0 1 2 FROMMEMBER a
+         > -ERR syntax error
+         GEOSEARCH g BYPOLYGON 3 0 0 2 0 1 2
+         > *1 $1 a",
+    );
+}
+
+#[test]
+fn what_is_too_much_for_function_flush_is_told_as_an_unknown_subcommand() {
+    Bench::new().check(
+        "FUNCTION FLUSH ASYNC a
+         > -ERR unknown subcommand or wrong number of arguments for 'FLUSH'. Try FUNCTION HELP.",
+    );
+}
+
+#[test]
+fn a_client_shows_the_arguments_that_it_waits_with() {
+    let mut party = Party::of(2);
+    party.outcome(0, "BLPOP abcd 0");
+    assert!(party.run(1, "CLIENT LIST ID 1").contains(" argv-mem=10 "));
+    assert!(party.run(1, "CLIENT LIST ID 2").contains(" argv-mem=13 "));
+    assert!(party.run(1, "CLIENT INFO").contains(" argv-mem=10 "));
+}
+
+#[test]
+fn clients_are_found_by_all_that_their_line_shows() {
+    let mut party = Party::of(3);
+    party.run(0, "CLIENT SETNAME worker");
+    party.run(0, "CLIENT SETINFO lib-name redis-py");
+    party.run(1, "CLIENT CAPA redirect");
+    party.run(1, "SUBSCRIBE a");
+    party.run(2, "MULTI");
+    party.run(0, "CLIENT REPLY ON");
+    let mut check = |filter: &str, expect: &[u64]| {
+        let lines = party.run(0, &format!("CLIENT LIST {filter}"));
+        let found: Vec<u64> = (1..=3)
+            .filter(|id| lines.contains(&format!("id={id} addr=")))
+            .collect();
+        assert_eq!(found, expect, "{filter}: {lines}");
+    };
+    check("NAME worker", &[1]);
+    check("NOT-NAME worker", &[2, 3]);
+    check("LIB-NAME redis-py", &[1]);
+    check("TYPE pubsub", &[2]);
+    check("NOT-TYPE pubsub", &[1, 3]);
+    check("FLAGS x", &[3]);
+    check("FLAGS Px", &[]);
+    check("CAPA r", &[2]);
+    check("NOT-CAPA r SKIPME yes", &[3]);
+    check("ID 1 2 NOT-ID 2", &[1]);
+    check("ID 1 ID 3 TYPE normal", &[1, 3]);
+    check("IP 127.0.0.1 NOT-ADDR 127.0.0.1:1", &[1, 3]);
+    check("USER default DB 0 MAXAGE 1", &[1, 2, 3]);
+    check("IDLE 9999", &[]);
+    check("NOT-DB 0", &[]);
+}
+
+#[test]
+fn what_no_client_can_be_like_is_no_filter() {
+    Bench::new().check(
+        "CLIENT LIST FLAGS Z
+         > -ERR Unknown flags found in the provided filter: Z
+         CLIENT KILL NOT-CAPA x
+         > -ERR Unknown capa found in the NOT-CAPA filter: x
+         CLIENT LIST DB 1
+         > -ERR DB number should be between 0 and 0
+         CLIENT LIST IDLE 0
+         > -ERR idle should be greater than 0
+         CLIENT LIST ID x
+         > -ERR Invalid client ID
+         CLIENT KILL ID x
+         > -ERR client-id should be greater than 0
+         CLIENT KILL ID 7 8 MAXAGE 1
+         > :0
+         CLIENT LIST USER nobody
+         > -ERR No such user 'nobody'
+         CLIENT LIST NAME
+         > -ERR syntax error
+         CLIENT IMPORT-SOURCE ON
+         > -ERR Server is not in import mode
+         CLIENT IMPORT-SOURCE OFF
+         > +OK",
+    );
+}
+
+#[test]
+fn a_client_shows_the_buffers_of_its_connection() {
+    let mut party = Party::of(1);
+    let id = party.engine.sessions.iter().next().unwrap().0;
+    let session = party.engine.sessions.get_mut(id).unwrap();
+    session.query_bytes = 10;
+    session.buffers.note_input(64);
+    session.buffers.note_output(300, 1024, 1_000_000);
+    session.buffers.note_output(20, 512, 1_004_999);
+    let line = party.run(0, "CLIENT INFO");
+    assert!(line.contains(" qbuf=10 qbuf-free=54 "), "{line}");
+    assert!(line.contains(" rbs=512 rbp=300 obl=20 "), "{line}");
+    let session = party.engine.sessions.get_mut(id).unwrap();
+    session.buffers.note_output(5, 512, 1_005_000);
+    assert!(party.run(0, "CLIENT INFO").contains(" rbp=5 "));
+}
+
+#[test]
+fn a_level_of_the_log_is_one_of_five() {
+    Bench::new().check(
+        "CONFIG SET loglevel warning
+         > +OK
+         CONFIG GET loglevel
+         > *2 $8 loglevel $7 warning
+         CONFIG SET loglevel loud
+         > -ERR CONFIG SET failed (possibly related to argument 'loglevel') - argument(s) must be \
+         one of the following: debug, verbose, notice, warning, nothing",
+    );
+}
+
+#[test]
+fn a_group_is_not_read_from_the_last_entry_on() {
+    let mut party = Party::of(1);
+    party.run(0, "XGROUP CREATE s g 0 MKSTREAM");
+    let reply = party.run(0, "XREADGROUP GROUP g c STREAMS s +");
+    assert!(reply.starts_with("-ERR The + ID is meaningless in the context of XREADGROUP"));
+}
