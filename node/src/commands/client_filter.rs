@@ -159,6 +159,18 @@ fn text(word: &[u8]) -> String {
     String::from_utf8_lossy(word).into_owned()
 }
 
+/// The names of the filters.
+const NAMES: [&str; 15] = [
+    "id", "type", "addr", "laddr", "ip", "user", "name", "lib-name", "lib-ver", "maxage", "idle",
+    "flags", "capa", "db", "skipme",
+];
+
+fn is_name(word: &[u8]) -> bool {
+    let word = word.to_ascii_lowercase();
+    let bare = word.strip_prefix(b"not-").unwrap_or(&word);
+    NAMES.iter().any(|name| name.as_bytes() == bare)
+}
+
 /// The ids from there on. `LIST` takes ids of nobody.
 fn ids(words: &[&[u8]], command: Command) -> Result<Vec<u64>, Failure> {
     const GREATER: &str = "ERR client-id should be greater than 0";
@@ -170,6 +182,10 @@ fn ids(words: &[&[u8]], command: Command) -> Result<Vec<u64>, Failure> {
         });
     }
     let numbers = words.iter().map_while(|word| parse_i64(word));
+    let next = words.get(numbers.clone().count());
+    if command == Command::List && next.is_some_and(|word| !is_name(word)) {
+        return Err("ERR Invalid client ID".into());
+    }
     numbers
         .map(|id| match (u64::try_from(id), command) {
             (Ok(id), Command::Kill) if id > 0 => Ok(id),

@@ -18,6 +18,8 @@ const fn difference(request: &'static str, node: &'static str, reason: &'static 
     }
 }
 
+const FILTERS: &str = "more filters since Redis 7.4 and Valkey 9";
+
 const LONG_TIMEOUT: &str = "a time that does not fit is refused since Redis 7.2";
 
 const DIFFERENCES: &[Difference] = &[
@@ -37,6 +39,10 @@ const DIFFERENCES: &[Difference] = &[
         "-ERR timeout is out of range",
         "a time that does not fit is refused since Redis 7.2",
     ),
+    difference("client list", "$", FILTERS),
+    difference("client list", "-ERR ", FILTERS),
+    difference("client kill", ":", FILTERS),
+    difference("client kill", "-ERR ", FILTERS),
     difference("client setinfo", "+OK", "new in Redis 7.2"),
     difference("client setinfo", "-ERR ", "new in Redis 7.2"),
     difference("cluster myshardid", "-ERR ", "new in Redis 7.2"),
@@ -88,6 +94,11 @@ const DIFFERENCES: &[Difference] = &[
         "xread",
         "-ERR Unbalanced 'xread",
         "the error names the command since Redis 7.2",
+    ),
+    difference(
+        "xreadgroup",
+        "-ERR The + ID is meaningless",
+        "new in Redis 7.4, as what + means to XREAD",
     ),
     difference(
         "xgroup createconsumer",
