@@ -11,6 +11,7 @@ mod migration;
 mod plain;
 mod quorum;
 mod restart;
+mod stock_clients;
 mod users;
 mod waiting;
 mod workload;
