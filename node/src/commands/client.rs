@@ -5,7 +5,7 @@ use super::client_filter::{Command as Filtered, Filter};
 use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE};
 use super::{Command, command, help};
 use crate::execute::context::{Failure, SYNTAX};
-use crate::execute::session::{ReplyMode, Session, SessionId};
+use crate::execute::session::{Condition, ReplyMode, Session, SessionId};
 use crate::execute::{Context, Outcome};
 
 pub const USUAL: u32 = NO_SCRIPT | LOADING | STALE;
@@ -40,7 +40,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Describes the connection.",
         |context, arguments| {
             let mut condition = context.engine.condition_of(context.session, false);
-            condition.argument_bytes = bytes_of(arguments);
+            condition.argument_bytes = bytes_of(condition, arguments);
             let line = context.session.describe(context.now_ms, condition) + "\n";
             context.reply.verbatim("txt", line.as_bytes());
         },
@@ -211,7 +211,11 @@ fn reply(context: &mut Context, arguments: &[&[u8]]) {
     }
 }
 
-fn bytes_of(arguments: &[&[u8]]) -> usize {
+/// Of the arguments of the session's own request.
+fn bytes_of(condition: Condition, arguments: &[&[u8]]) -> usize {
+    if condition.executing.is_some() {
+        return b"EXEC".len();
+    }
     arguments.iter().map(|argument| argument.len()).sum()
 }
 
@@ -227,7 +231,8 @@ fn list(context: &mut Context, arguments: &[&[u8]]) {
     let others = engine.sessions.iter();
     let others =
         others.map(|(id, session)| (session, engine.is_blocked(id), engine.waiting_bytes(id)));
-    let own = (&*context.session, false, bytes_of(arguments));
+    let condition = engine.condition_of(context.session, false);
+    let own = (&*context.session, false, bytes_of(condition, arguments));
     let own = (!filter.spare_myself).then_some(own);
     for (session, blocked, argument_bytes) in others.chain(own) {
         let mut condition = engine.condition_of(session, blocked);

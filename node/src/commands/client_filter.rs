@@ -68,7 +68,7 @@ impl Filter {
             let negated = bare.is_some();
             let name = bare.unwrap_or(&name);
             if name == b"id" {
-                let ids = ids(&words[at + 1..], command)?;
+                let ids = ids(&words[at + 1..], command, negated)?;
                 at += 1 + ids.len();
                 filter.add_ids(ids, negated);
                 continue;
@@ -171,26 +171,28 @@ fn is_name(word: &[u8]) -> bool {
     NAMES.iter().any(|name| name.as_bytes() == bare)
 }
 
-/// The ids from there on. `LIST` takes ids of nobody.
-fn ids(words: &[&[u8]], command: Command) -> Result<Vec<u64>, Failure> {
+/// The ids from there on. `LIST ID` takes ids of nobody.
+fn ids(words: &[&[u8]], command: Command, negated: bool) -> Result<Vec<u64>, Failure> {
     const GREATER: &str = "ERR client-id should be greater than 0";
+    let any = command == Command::List && !negated;
     let first = *words.first().ok_or(SYNTAX)?;
     if parse_i64(first).is_none() {
         return Err(match command {
+            _ if negated => SYNTAX.into(),
             Command::List => "ERR Invalid client ID".into(),
             Command::Kill => GREATER.into(),
         });
     }
     let numbers = words.iter().map_while(|word| parse_i64(word));
     let next = words.get(numbers.clone().count());
-    if command == Command::List && next.is_some_and(|word| !is_name(word)) {
+    if any && next.is_some_and(|word| !is_name(word)) {
         return Err("ERR Invalid client ID".into());
     }
     numbers
-        .map(|id| match (u64::try_from(id), command) {
-            (Ok(id), Command::Kill) if id > 0 => Ok(id),
-            (_, Command::Kill) => Err(GREATER.into()),
-            (id, Command::List) => Ok(id.unwrap_or(0)),
+        .map(|id| match u64::try_from(id) {
+            Ok(id) if any || id > 0 => Ok(id),
+            Err(_) if any => Ok(0),
+            _ => Err(GREATER.into()),
         })
         .collect()
 }

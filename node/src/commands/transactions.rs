@@ -3,7 +3,7 @@
 use super::Group::Transactions;
 use super::flag::{ALLOW_BUSY, FAST, IN_MULTI_AT_ONCE, LOADING, NO_SCRIPT, SKIP_SLOWLOG, STALE};
 use super::{Command, command};
-use crate::execute::session::Transaction;
+use crate::execute::session::{Executing, Transaction, bounded};
 use crate::execute::view::Refusal;
 use crate::execute::{Context, Outcome};
 use protocol::resp::ReplyWriter;
@@ -130,9 +130,11 @@ fn exec(context: &mut Context, _arguments: &[&[u8]]) {
 }
 
 fn run_queued(context: &mut Context, transaction: Transaction) {
+    let start = context.reply.position();
     context.reply.array(transaction.commands.len());
     let first_effect = context.engine.effects.len();
     context.engine.in_transaction = true;
+    let mut executing = Executing::of(&transaction);
     for (command, arguments) in transaction.commands {
         let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
         let now_ms = context.now_ms;
@@ -145,6 +147,8 @@ fn run_queued(context: &mut Context, transaction: Transaction) {
             ));
             continue;
         }
+        executing.replied = bounded(context.reply.position() - start);
+        context.engine.note_executing(Some(executing));
         let mut out = Vec::new();
         let reply = ReplyWriter::new(&mut out, context.session.protocol);
         let outcome = context
@@ -153,6 +157,7 @@ fn run_queued(context: &mut Context, transaction: Transaction) {
         context.reply.raw(&out);
         context.settle(&outcome);
     }
+    context.engine.note_executing(None);
     context.engine.in_transaction = false;
     context.make_atomic(first_effect);
 }

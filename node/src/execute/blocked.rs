@@ -5,7 +5,7 @@
 //! the reply goes to the session's outbox. Requests are executed after the command (or the whole
 //! transaction or script) that changed the key, so nobody sees the state in between.
 
-use super::session::{Condition, Session, SessionId};
+use super::session::{Condition, Executing, Session, SessionId};
 use super::view::Refusal;
 use super::{Context, Engine, Outcome};
 use crate::commands::{Command, Group};
@@ -325,7 +325,13 @@ impl Engine {
             blocked,
             dirty: self.watched.is_dirty(session.id),
             argument_bytes: 0,
+            executing: self.running.executing_of(session.id),
         }
+    }
+
+    /// Notes what the transaction that is being executed is like now; nothing when it is over.
+    pub fn note_executing(&mut self, executing: Option<Executing>) {
+        self.running.executing = executing;
     }
 
     /// How many clients wait for an answer: for keys, for replicas, or for the end of a pause.

@@ -143,6 +143,24 @@ fn a_client_shows_the_arguments_that_it_waits_with() {
 }
 
 #[test]
+fn a_client_is_in_its_transaction_while_that_is_executed() {
+    let mut party = Party::of(1);
+    for request in ["MULTI", "PING", "CLIENT INFO"] {
+        party.run(0, request);
+    }
+    let line = party.run(0, "EXEC");
+    assert!(
+        line.contains(" flags=x ") && line.contains(" multi=2 "),
+        "{line}"
+    );
+    assert!(
+        line.contains(" argv-mem=4 ") && line.contains(" obl=11 "),
+        "{line}"
+    );
+    assert!(party.run(0, "CLIENT INFO").contains(" multi=-1 "));
+}
+
+#[test]
 fn clients_are_found_by_all_that_their_line_shows() {
     let mut party = Party::of(3);
     party.run(0, "CLIENT SETNAME worker");
@@ -188,6 +206,10 @@ fn what_no_client_can_be_like_is_no_filter() {
          > -ERR idle should be greater than 0
          CLIENT LIST ID x
          > -ERR Invalid client ID
+         CLIENT LIST ID 1 x
+         > -ERR Invalid client ID
+         CLIENT LIST NOT-ID 0
+         > -ERR client-id should be greater than 0
          CLIENT KILL ID x
          > -ERR client-id should be greater than 0
          CLIENT KILL ID 7 8 MAXAGE 1

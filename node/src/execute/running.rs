@@ -1,7 +1,7 @@
 //! The session whose request is being executed: what others that tell it something need to know of
 //! it meanwhile.
 
-use super::session::{Session, SessionId};
+use super::session::{Executing, Session, SessionId};
 use super::tracking::Seen;
 use protocol::resp::Protocol;
 
@@ -19,6 +19,8 @@ pub(super) struct Running {
     pub(super) broken: bool,
     /// What it is sent beside the reply.
     pub(super) messages: Vec<u8>,
+    /// The transaction that it executes.
+    pub(super) executing: Option<Executing>,
 }
 
 impl Running {
@@ -29,6 +31,11 @@ impl Running {
         self.tracks = Seen::of(session);
         self.listens = session.listens();
         self.no_touch = session.no_touch;
+    }
+
+    /// The transaction that a client executes.
+    pub(super) fn executing_of(&self, client: u64) -> Option<Executing> {
+        self.executing.filter(|_| self.client == client)
     }
 
     pub(super) fn is(&self, id: SessionId) -> bool {

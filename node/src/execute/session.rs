@@ -34,6 +34,30 @@ pub struct Transaction {
     pub failed: bool,
 }
 
+/// A transaction that `EXEC` executes.
+#[derive(Debug, Clone, Copy)]
+pub struct Executing {
+    pub commands: u32,
+    pub bytes: u32,
+    /// Bytes of replies so far.
+    pub replied: u32,
+}
+
+impl Executing {
+    pub fn of(transaction: &Transaction) -> Self {
+        Self {
+            commands: bounded(transaction.commands.len()),
+            bytes: bounded(transaction.bytes),
+            replied: 0,
+        }
+    }
+}
+
+/// A number of bytes that is only shown.
+pub fn bounded(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 thread_local! {
     /// The user of sessions to which none has been given: it may everything.
     static ANYONE: Rc<User> = Rc::new(User::unrestricted(DEFAULT_USER));
@@ -127,8 +151,7 @@ const PEAK_MS: u32 = 5000;
 impl Buffers {
     /// Notes what a batch has left to be written.
     pub fn note_output(&mut self, bytes: usize, room: usize, now_ms: u64) {
-        let of = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        (self.output, self.output_room) = (of(bytes), of(room));
+        (self.output, self.output_room) = (bounded(bytes), bounded(room));
         let now_ms = now_ms as u32;
         if now_ms.wrapping_sub(self.peak_since_ms) >= PEAK_MS {
             (self.output_peak, self.peak_since_ms) = (0, now_ms);
@@ -137,7 +160,7 @@ impl Buffers {
     }
 
     pub fn note_input(&mut self, room: usize) {
-        self.input_room = u32::try_from(room).unwrap_or(u32::MAX);
+        self.input_room = bounded(room);
     }
 }
 
@@ -250,12 +273,16 @@ impl Session {
     }
 
     /// One letter for each of its states.
-    pub fn flags(&self, Condition { blocked, dirty, .. }: Condition) -> String {
+    pub fn flags(&self, condition: Condition) -> String {
+        let Condition { blocked, dirty, .. } = condition;
         let tracking = self.tracking.as_deref();
         let states = [
             ('O', self.monitors),
             ('P', self.listens()),
-            ('x', self.transaction.is_some()),
+            (
+                'x',
+                self.transaction.is_some() || condition.executing.is_some(),
+            ),
             ('b', blocked || self.postponed),
             ('t', tracking.is_some()),
             ('R', tracking.is_some_and(|tracking| tracking.broken)),
@@ -310,8 +337,9 @@ impl Session {
     /// The line of `CLIENT LIST`.
     pub fn describe(&self, now_ms: u64, condition: Condition) -> String {
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
-        let queued = self.transaction.as_ref();
-        let multi = queued.map_or(-1, |transaction| transaction.commands.len() as i64);
+        let queued = self.transaction.as_ref().map(Executing::of);
+        let queued = queued.or(condition.executing);
+        let multi = queued.map_or(-1, |queued| i64::from(queued.commands));
         let flags = self.flags(condition);
         let own = self.tracking.as_ref();
         let redirect = own.map_or(-1, |own| own.redirect.unwrap_or(0) as i64);
@@ -334,10 +362,12 @@ impl Session {
             self.query_bytes,
             (self.buffers.input_room as usize).saturating_sub(self.query_bytes),
             condition.argument_bytes,
-            queued.map_or(0, |transaction| transaction.bytes) + self.watched_bytes(),
+            queued.map_or(0, |queued| queued.bytes as usize) + self.watched_bytes(),
             self.buffers.output_room,
             self.buffers.output_peak,
-            self.buffers.output,
+            condition
+                .executing
+                .map_or(self.buffers.output, |executing| executing.replied),
             self.unsent.items,
             self.unsent.bytes,
             self.used_bytes(),
@@ -367,6 +397,8 @@ pub struct Condition {
     pub dirty: bool,
     /// Of the arguments of the request that it runs, or that waits.
     pub argument_bytes: usize,
+    /// The transaction that it executes.
+    pub executing: Option<Executing>,
 }
 
 /// All sessions.

@@ -10,7 +10,7 @@ pub struct SlotCost {
     pub cpu_ns: u64,
     /// Requests of clients.
     pub input_bytes: u64,
-    /// Replies and messages to clients.
+    /// Replies and messages to clients, and what replicas are sent of changes.
     pub output_bytes: u64,
 }
 

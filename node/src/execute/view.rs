@@ -166,10 +166,15 @@ impl View {
         }
     }
 
+    /// How many replicas follow.
+    pub fn streams(&self) -> u64 {
+        let followers = self.facts.followers.iter();
+        followers.filter(|follower| follower.streaming).count() as u64
+    }
+
     /// Whether so many replicas follow.
     pub(super) fn has_replicas(&self, count: u32) -> bool {
-        let streaming = self.facts.followers.iter();
-        streaming.filter(|follower| follower.streaming).count() >= count as usize
+        self.streams() >= u64::from(count)
     }
 
     /// Whether the slot belongs to this member's shard and is not about to move.

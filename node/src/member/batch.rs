@@ -272,12 +272,15 @@ impl Run<'_> {
         let before = out.len();
         // What is queued takes no time of its own.
         engine.timing.last_ns = 0;
+        let logged = engine.effects.bytes().len();
         let outcome = engine.execute(self.session, arguments, self.now_ms, out);
         if engine.config.slot_stats && outcome != Outcome::Frozen {
+            let replied = (out.len() - before) as u64;
+            let logged = engine.effects.bytes().len().saturating_sub(logged) as u64;
             let cost = SlotCost {
                 cpu_ns: engine.timing.last_ns,
                 input_bytes: request_bytes(arguments),
-                output_bytes: (out.len() - before) as u64,
+                output_bytes: replied + logged * engine.view.streams(),
             };
             engine.count_slot_cost(arguments, cost);
         }

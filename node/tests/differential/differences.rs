@@ -216,6 +216,11 @@ pub fn is_listed(words: &[Vec<u8>]) -> bool {
 /// Small lists and sets are listpacks since Redis 7.2; before, every list was a quicklist, and a
 /// set of more than integers a hashtable.
 pub fn is_new_encoding(redis: &[u8], node: &[u8]) -> bool {
-    let old = [&b"$9\r\nquicklist\r\n"[..], b"$9\r\nhashtable\r\n"];
+    // How many members come at once decides how a set begins, even if some of them are the same.
+    let old = [
+        &b"$9\r\nquicklist\r\n"[..],
+        b"$9\r\nhashtable\r\n",
+        b"$6\r\nintset\r\n",
+    ];
     old.contains(&redis) && node == b"$8\r\nlistpack\r\n"
 }
