@@ -46,18 +46,24 @@ pub async fn accept(member: Rc<Member>, listener: TcpListener) {
     }
 }
 
+/// Why a client is turned away. Where everybody may do everything, only clients of this machine are
+/// let in.
+fn refusal(full: bool, protected: bool, peer: Option<IpAddr>) -> Option<&'static str> {
+    match (full, protected && !peer.is_some_and(is_loopback)) {
+        (true, _) => Some(TOO_MANY),
+        (false, true) => Some(PROTECTED),
+        (false, false) => None,
+    }
+}
+
 fn admit(member: &Rc<Member>, mut stream: TcpStream) {
-    let is_local = stream.peer_addr().is_ok_and(|peer| is_loopback(peer.ip()));
+    let peer = stream.peer_addr().ok().map(|peer| peer.ip());
     let refused = member.with(|state| {
         let engine = &mut state.engine;
         engine.stats.connections_received += 1;
         let full = state.connections.len() >= engine.config.maxclients as usize;
-        let open = engine.config.protected_mode && engine.acl.default_user().nopass;
-        let refused = match (full, open && !is_local) {
-            (true, _) => Some(TOO_MANY),
-            (false, true) => Some(PROTECTED),
-            (false, false) => None,
-        };
+        let open = engine.acl.default_user().nopass;
+        let refused = refusal(full, engine.config.protected_mode && open, peer);
         engine.stats.rejected_connections += u64::from(refused.is_some());
         refused
     });
@@ -106,4 +112,27 @@ fn open(member: &Member, stream: &TcpStream) -> io::Result<crate::execute::sessi
             session
         }))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protected_mode_lets_in_who_comes_from_this_machine() {
+        let check = |peer: &str, expect: Option<&str>| {
+            let peer: IpAddr = peer.parse().unwrap();
+            assert_eq!(refusal(false, true, Some(peer)), expect, "{peer}");
+            assert_eq!(refusal(false, false, Some(peer)), None, "{peer}");
+            assert_eq!(refusal(true, true, Some(peer)), Some(TOO_MANY), "{peer}");
+        };
+        check("127.0.0.1", None);
+        check("127.9.9.9", None);
+        check("::1", None);
+        check("::ffff:127.0.0.1", None);
+        check("10.0.0.7", Some(PROTECTED));
+        check("fd00::7", Some(PROTECTED));
+        check("::ffff:10.0.0.7", Some(PROTECTED));
+        assert_eq!(refusal(false, true, None), Some(PROTECTED));
+    }
 }

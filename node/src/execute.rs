@@ -292,7 +292,7 @@ impl Engine {
 
     /// Notes how fast commands come and how much memory is used; to be called many times a second.
     pub fn observe(&mut self, now_ms: u64) {
-        self.rates.observe(&self.stats, now_ms);
+        self.rates.observe(&self.stats, &self.timing, now_ms);
         self.stats.used_bytes_peak = self.stats.used_bytes_peak.max(self.used_bytes());
     }
 

@@ -130,8 +130,9 @@ fn server(text: &mut String, engine: &Engine, now_ms: u64) {
     );
 }
 
-fn clients(text: &mut String, engine: &Engine, _now_ms: u64) {
+fn clients(text: &mut String, engine: &Engine, now_ms: u64) {
     let sessions = || engine.sessions.iter().map(|(_, session)| session);
+    let [listening, watching, watched] = engine.standings();
     let input = sessions().map(|session| session.query_bytes).max();
     let output = sessions().map(|session| session.unsent.bytes).max();
     lines!(text,
@@ -142,11 +143,28 @@ fn clients(text: &mut String, engine: &Engine, _now_ms: u64) {
         "client_recent_max_output_buffer": output.unwrap_or(0),
         "blocked_clients": engine.blocked_clients(),
         "tracking_clients": engine.tracked.clients(),
-        "pubsub_clients": sessions().filter(|session| session.listens()).count(),
-        "watching_clients": sessions().filter(|session| !session.watching.is_empty()).count(),
+        "pubsub_clients": listening,
+        "watching_clients": watching,
         "clients_in_timeout_table": 0,
+        "total_watched_keys": watched,
         "total_blocking_keys": engine.blocked.keys(),
         "total_blocking_keys_on_nokey": engine.blocked.keys_waited_gone(),
+    );
+    paused(text, engine, now_ms);
+}
+
+/// What `CLIENT PAUSE` makes wait, as Valkey shows it.
+fn paused(text: &mut String, engine: &Engine, now_ms: u64) {
+    let pause = engine.view.pause.filter(|pause| pause.until_ms > now_ms);
+    let (reason, actions) = match pause {
+        None => ("none", "none"),
+        Some(pause) if pause.all => ("client_pause", "all"),
+        Some(_) => ("client_pause", "write"),
+    };
+    lines!(text,
+        "paused_reason": reason,
+        "paused_actions": actions,
+        "paused_timeout_milliseconds": pause.map_or(0, |pause| pause.until_ms - now_ms),
     );
 }
 
@@ -173,6 +191,9 @@ fn persistence(text: &mut String, engine: &Engine, _now_ms: u64) {
         "aof_current_rewrite_time_sec": -1,
         "aof_last_bgrewrite_status": if facts.base_error.is_none() { state } else { "err" },
         "aof_last_write_status": state,
+        "rdb_saves": facts.bases,
+        "aof_rewrites": facts.bases,
+        "aof_rewrites_consecutive_failures": facts.base_failures,
         "aof_current_size": facts.log_bytes + facts.base_bytes,
         "aof_base_size": facts.base_bytes,
     );
@@ -197,14 +218,15 @@ fn persistence_of_redis(text: &mut String, queued_bytes: u64) {
 
 fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
     let (stats, rates) = (&engine.stats, &engine.rates);
+    let [input, output] = rates.kilobytes_per_second();
     lines!(text,
         "total_connections_received": stats.connections_received,
         "total_commands_processed": stats.commands_processed,
         "instantaneous_ops_per_sec": rates.commands_per_second(),
         "total_net_input_bytes": stats.net_input_bytes,
         "total_net_output_bytes": stats.net_output_bytes,
-        "instantaneous_input_kbps": format_args!("{:.2}", rates.input_kilobytes_per_second()),
-        "instantaneous_output_kbps": format_args!("{:.2}", rates.output_kilobytes_per_second()),
+        "instantaneous_input_kbps": format_args!("{input:.2}"),
+        "instantaneous_output_kbps": format_args!("{output:.2}"),
         "rejected_connections": stats.rejected_connections,
         "sync_full": stats.full_syncs,
         "sync_partial_ok": stats.partial_syncs_accepted,
@@ -252,6 +274,24 @@ fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
         "active_defrag_key_misses": 0,
         "total_active_defrag_time": 0,
         "current_active_defrag_time": 0,
+    );
+    streams_and_turns(text, engine);
+}
+
+/// The streams of the log, and the turns of the executor, which are Redis' event loop's cycles.
+fn streams_and_turns(text: &mut String, engine: &Engine) {
+    let (stats, rates, timing) = (&engine.stats, &engine.rates, &engine.timing);
+    let [input, output] = rates.stream_kilobytes_per_second();
+    lines!(text,
+        "total_net_repl_input_bytes": stats.stream_input_bytes,
+        "total_net_repl_output_bytes": stats.stream_output_bytes,
+        "instantaneous_input_repl_kbps": format_args!("{input:.2}"),
+        "instantaneous_output_repl_kbps": format_args!("{output:.2}"),
+        "eventloop_cycles": timing.turns,
+        "eventloop_duration_sum": timing.turns_ns / 1000,
+        "eventloop_duration_cmd_sum": stats.commands_ns() / 1000,
+        "instantaneous_eventloop_cycles_per_sec": rates.turns_per_second(),
+        "instantaneous_eventloop_duration_usec": rates.turn_microseconds(),
     );
 }
 

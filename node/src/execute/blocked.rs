@@ -329,6 +329,20 @@ impl Engine {
         }
     }
 
+    /// How many clients listen to channels, how many watch keys, and how many keys those are.
+    pub fn standings(&self) -> [usize; 3] {
+        let (listens, watching) = self.running.standing();
+        let running = [usize::from(listens), usize::from(watching > 0), watching];
+        self.sessions.iter().fold(running, |sum, (_, session)| {
+            let watching = session.watching.len();
+            [
+                sum[0] + usize::from(session.listens()),
+                sum[1] + usize::from(watching > 0),
+                sum[2] + watching,
+            ]
+        })
+    }
+
     /// Notes what the transaction that is being executed is like now; nothing when it is over.
     pub fn note_executing(&mut self, executing: Option<Executing>) {
         self.running.executing = executing;

@@ -285,3 +285,38 @@ fn key_sizes_are_told_by_type_for_who_asks() {
     assert!(text.contains("db0_distrib_lists_items:2=1 "), "{text}");
     assert!(!measured.run("INFO everything").contains("Keysizes"));
 }
+
+#[test]
+fn turns_of_the_executor_are_counted_with_their_time() {
+    let mut measured = Measured::new();
+    for _ in 0..3 {
+        measured.engine.timing.begin_run();
+        measured.run("PING");
+        measured.engine.timing.end_run();
+    }
+    measured.engine.timing.note_turn(4000);
+    assert_eq!(
+        measured.info("stats", "eventloop_cycles:"),
+        "eventloop_cycles:4"
+    );
+    let sum = "eventloop_duration_sum:";
+    assert_eq!(measured.info("stats", sum), format!("{sum}7"));
+    let sum = "eventloop_duration_cmd_sum:";
+    assert_ne!(measured.info("stats", sum), format!("{sum}0"));
+}
+
+#[test]
+fn a_pause_is_shown_while_it_lasts() {
+    let mut measured = Measured::new();
+    assert_eq!(measured.info("clients", "paused_"), "paused_reason:none");
+    measured.run("CLIENT PAUSE 500 WRITE");
+    let text = measured.run("INFO clients");
+    assert!(
+        text.contains("paused_reason:client_pause paused_actions:write ")
+            && text.contains("paused_timeout_milliseconds:500 "),
+        "{text}"
+    );
+    measured.run("WATCH a b");
+    let watched = measured.info("clients", "total_watched_keys:");
+    assert_eq!(watched, "total_watched_keys:2");
+}

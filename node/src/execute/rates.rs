@@ -1,6 +1,7 @@
 //! How fast things happen now: means over the last samples, as `INFO` shows them.
 
 use super::stats::Stats;
+use super::timing::Timing;
 
 /// Time between two samples, and how many make the mean (Redis: 100 ms and 16).
 const SAMPLE_MS: u64 = 100;
@@ -32,11 +33,15 @@ pub struct Rates {
     commands: Rate,
     input: Rate,
     output: Rate,
+    stream_input: Rate,
+    stream_output: Rate,
+    turns: Rate,
+    turns_ns: Rate,
 }
 
 impl Rates {
     /// Takes a sample if it is time to.
-    pub fn observe(&mut self, stats: &Stats, now_ms: u64) {
+    pub fn observe(&mut self, stats: &Stats, timing: &Timing, now_ms: u64) {
         let elapsed_ms = now_ms.saturating_sub(self.sampled_ms);
         if elapsed_ms < SAMPLE_MS {
             return;
@@ -48,6 +53,10 @@ impl Rates {
             (&mut self.commands, stats.commands_processed),
             (&mut self.input, stats.net_input_bytes),
             (&mut self.output, stats.net_output_bytes),
+            (&mut self.stream_input, stats.stream_input_bytes),
+            (&mut self.stream_output, stats.stream_output_bytes),
+            (&mut self.turns, timing.turns),
+            (&mut self.turns_ns, timing.turns_ns),
         ];
         for (rate, count) in counters {
             rate.sample(self.next, if first { 0 } else { count }, elapsed_ms);
@@ -59,12 +68,23 @@ impl Rates {
         self.commands.mean()
     }
 
-    pub fn input_kilobytes_per_second(&self) -> f64 {
-        self.input.mean() as f64 / 1024.0
+    /// What clients send and are sent.
+    pub fn kilobytes_per_second(&self) -> [f64; 2] {
+        [&self.input, &self.output].map(|rate| rate.mean() as f64 / 1024.0)
     }
 
-    pub fn output_kilobytes_per_second(&self) -> f64 {
-        self.output.mean() as f64 / 1024.0
+    /// What a primary sends, and replicas are sent.
+    pub fn stream_kilobytes_per_second(&self) -> [f64; 2] {
+        [&self.stream_input, &self.stream_output].map(|rate| rate.mean() as f64 / 1024.0)
+    }
+
+    pub fn turns_per_second(&self) -> u64 {
+        self.turns.mean()
+    }
+
+    /// How long a turn takes on average.
+    pub fn turn_microseconds(&self) -> u64 {
+        self.turns_ns.mean() / self.turns.mean().max(1) / 1000
     }
 }
 
@@ -75,13 +95,23 @@ mod tests {
     #[test]
     fn the_rate_is_the_mean_of_the_last_samples() {
         let (mut rates, mut stats) = (Rates::default(), Stats::default());
+        let mut timing = Timing::default();
         for step in 0..40 {
-            rates.observe(&stats, 1_000_000 + step * 100);
+            rates.observe(&stats, &timing, 1_000_000 + step * 100);
             stats.commands_processed += 50;
+            stats.stream_output_bytes += 1024;
+            timing.note_turn(2000);
+            timing.note_turn(4000);
         }
         assert_eq!(rates.commands_per_second(), 500);
+        assert_eq!(
+            (rates.turns_per_second(), rates.turn_microseconds()),
+            (20, 3)
+        );
+        let [input, output] = rates.stream_kilobytes_per_second();
+        assert!(input < 0.01 && (9.99..10.01).contains(&output), "{output}");
         for step in 40..60 {
-            rates.observe(&stats, 1_000_000 + step * 100);
+            rates.observe(&stats, &timing, 1_000_000 + step * 100);
         }
         assert_eq!(rates.commands_per_second(), 0);
     }

@@ -13,6 +13,8 @@ pub(super) struct Running {
     pub(super) protocol: Protocol,
     pub(super) tracks: Option<Seen>,
     pub(super) listens: bool,
+    /// Keys that it watches.
+    pub(super) watching: usize,
     /// What it does counts as no use of keys.
     pub(super) no_touch: bool,
     /// The client that it redirects to was found to be gone.
@@ -30,6 +32,7 @@ impl Running {
         self.protocol = session.protocol;
         self.tracks = Seen::of(session);
         self.listens = session.listens();
+        self.watching = session.watching.len();
         self.no_touch = session.no_touch;
     }
 
@@ -40,6 +43,14 @@ impl Running {
 
     pub(super) fn is(&self, id: SessionId) -> bool {
         self.session == Some(id)
+    }
+
+    /// Whether it listens, and how many keys it watches; nobody does while none runs.
+    pub(super) fn standing(&self) -> (bool, usize) {
+        match self.session {
+            Some(_) => (self.listens, self.watching),
+            None => (false, 0),
+        }
     }
 
     /// Ends it; gives the messages.

@@ -43,6 +43,9 @@ pub struct Stats {
     pub changes: u64,
     pub net_input_bytes: u64,
     pub net_output_bytes: u64,
+    /// Of the streams from a primary and to replicas.
+    pub stream_input_bytes: u64,
+    pub stream_output_bytes: u64,
     pub full_syncs: u64,
     pub partial_syncs_accepted: u64,
     pub partial_syncs_refused: u64,
@@ -70,6 +73,14 @@ impl Stats {
             used_bytes_peak: self.used_bytes_peak,
             ..Self::default()
         };
+    }
+
+    /// Time that all commands took.
+    pub fn commands_ns(&self) -> u64 {
+        self.commands
+            .iter()
+            .map(|command| command.nanoseconds)
+            .sum()
     }
 
     pub fn count_call(&mut self, command: usize, took_ns: u64, in_histogram: bool) {

@@ -13,6 +13,11 @@ pub struct Timing {
     clock: Option<Nanoseconds>,
     /// When the request that ran last ended, while a run of requests goes on; else 0.
     mark_ns: u64,
+    /// When the run of requests that goes on began.
+    run_began_ns: u64,
+    /// Runs of requests and other turns of the executor, and how long they took together.
+    pub turns: u64,
+    pub turns_ns: u64,
     /// Commands that run within each other.
     depth: u32,
     /// How long the command that ended last took.
@@ -32,10 +37,21 @@ impl Timing {
     /// Requests follow that run one after the other.
     pub fn begin_run(&mut self) {
         self.mark_ns = self.now_ns();
+        if self.run_began_ns == 0 {
+            self.run_began_ns = self.mark_ns;
+        }
     }
 
     pub fn end_run(&mut self) {
-        self.mark_ns = 0;
+        let ended_ns = std::mem::take(&mut self.mark_ns);
+        let began_ns = std::mem::take(&mut self.run_began_ns);
+        self.note_turn(ended_ns.saturating_sub(began_ns));
+    }
+
+    /// Counts a turn of the executor.
+    pub fn note_turn(&mut self, took_ns: u64) {
+        self.turns += 1;
+        self.turns_ns += took_ns;
     }
 
     /// A command begins; gives the time.
@@ -113,6 +129,7 @@ mod tests {
         assert_eq!(timing.end(inner), 3);
         assert_eq!(timing.end(outer), 3);
         timing.end_run();
+        assert_eq!((timing.turns, timing.turns_ns), (1, 15));
         time.set(1000);
         assert_eq!(timing.begin(), 1000);
     }

@@ -141,6 +141,9 @@ pub struct Facts {
     pub based_ms: u64,
     /// Why it was not, the last time that it was tried.
     pub base_error: Option<String>,
+    /// How often it was written since the start, and failed to be since the last time.
+    pub bases: u64,
+    pub base_failures: u64,
     pub link: Option<Link>,
     pub followers: Vec<Follower>,
 }

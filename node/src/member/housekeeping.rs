@@ -54,6 +54,7 @@ pub async fn tick(member: Rc<Member>) {
         interval.tick().await;
         let (now_ms, monotonic_ms) = (member.clock.now_ms(), member.clock.monotonic_ms());
         member.with(|state| {
+            let began_ns = state.engine.timing.now_ns();
             state.tick(monotonic_ms);
             state.engine.observe(now_ms);
             // What expires or is evicted is written to the log, which a failing disk cannot take.
@@ -79,6 +80,8 @@ pub async fn tick(member: Rc<Member>) {
                 state.look_at_process();
                 state.check_outputs();
             }
+            let timing = &mut state.engine.timing;
+            timing.note_turn(timing.now_ns().saturating_sub(began_ns));
         });
         ticks = ticks.wrapping_add(1);
     }

@@ -55,6 +55,10 @@ impl State {
         facts.base_error = result.as_ref().err().map(FilesError::to_string);
         if facts.base_error.is_none() {
             facts.based_ms = now_ms;
+            facts.bases += 1;
+            facts.base_failures = 0;
+        } else {
+            facts.base_failures += 1;
         }
         if wanted {
             self.engine.answer_saves();

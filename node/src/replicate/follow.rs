@@ -193,9 +193,14 @@ impl Follower<'_> {
             let member = Rc::clone(self.member);
             tokio::select! {
                 read = timeout(SILENCE_MAX, self.stream.read_buf(&mut self.buffer)) => {
-                    if read.map_err(|_| FollowError::Silent)?? == 0 {
+                    let count = read.map_err(|_| FollowError::Silent)??;
+                    if count == 0 {
                         return Err(FollowError::Silent);
                     }
+                    let input = |state: &mut State| {
+                        state.engine.stats.stream_input_bytes += count as u64;
+                    };
+                    member.with(input);
                 }
                 () = member.signals.held.notified() => {}
             }

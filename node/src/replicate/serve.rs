@@ -172,7 +172,14 @@ impl Sender<'_, '_> {
     async fn frame(&mut self, frame: &Frame<'_>) -> io::Result<()> {
         let mut out = Vec::new();
         frame.write(&mut out);
-        self.write.write_all(&out).await
+        self.write_all(&out).await
+    }
+
+    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let count = bytes.len() as u64;
+        self.member
+            .with(|state| state.engine.stats.stream_output_bytes += count);
+        self.write.write_all(bytes).await
     }
 
     /// Sends a snapshot; gives the offset at which the log goes on.
@@ -252,7 +259,7 @@ impl Sender<'_, '_> {
             let mut out = Vec::with_capacity(bytes.len() + 128);
             Frame::Log(&bytes).write(&mut out);
             self.write_beat(&mut out);
-            self.write.write_all(&out).await?;
+            self.write_all(&out).await?;
             next_beat = Instant::now() + beat_every;
         }
     }
@@ -260,7 +267,7 @@ impl Sender<'_, '_> {
     async fn beat(&mut self) -> io::Result<()> {
         let mut out = Vec::new();
         self.write_beat(&mut out);
-        self.write.write_all(&out).await
+        self.write_all(&out).await
     }
 
     fn write_beat(&self, out: &mut Vec<u8>) {

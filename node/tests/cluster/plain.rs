@@ -36,6 +36,25 @@ async fn keys_of_any_slots_go_together_and_nothing_is_moved() {
     );
 }
 
+/// What a member tells under a name of `INFO`.
+async fn told(cluster: &Cluster, member: &str, name: &str) -> u64 {
+    let info = text(&cluster.run(member, "INFO everything").await);
+    let line = info.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().trim_start_matches(':').parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_bytes_of_streams_are_counted_at_both_ends() {
+    let cluster = plain(2).await;
+    let value = "x".repeat(100_000);
+    cluster.run("s0-0", &format!("SET a {value}")).await;
+    cluster.until_equal("s0-0", "s0-1").await;
+    let sent = told(&cluster, "s0-0", "total_net_repl_output_bytes").await;
+    let got = told(&cluster, "s0-1", "total_net_repl_input_bytes").await;
+    assert!(sent >= 100_000 && got >= 100_000, "{sent} {got}");
+    assert!(told(&cluster, "s0-0", "eventloop_cycles").await > 0);
+}
+
 #[tokio::test]
 async fn clients_of_a_deposed_primary_are_disconnected() {
     let mut cluster = plain(2).await;

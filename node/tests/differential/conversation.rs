@@ -45,13 +45,59 @@ fn before_null(message: &[u8]) -> Option<&[u8]> {
 
 /// What a client is told of its own doing follows on the reply since Redis 7.2: first of keys that
 /// are invalid, then the messages. Before, messages stood in front.
+///
+/// That a consumer was made is left out: reading makes one since 7.2 even if it gets nothing.
 fn in_order_of_7_2(mut messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let makes = |message: &Vec<u8>| {
+        let event = b"xgroup-createconsumer";
+        is_push(message) && message.windows(event.len()).any(|part| part == event)
+    };
+    messages.retain(|message| !makes(message));
     messages.sort_by_key(|message| match is_push(message) {
         false => 0,
         true if message.starts_with(b">2\r\n$10\r\ninvalidate") => 1,
         true => 2,
     });
     messages
+}
+
+/// Takes messages out of the replies to transactions, where Redis writes them before 7.2: the
+/// elements that they stood in the place of follow as replies of their own.
+fn without_pushes_inside(messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut whole = Vec::new();
+    let mut rest = messages.into_iter();
+    while let Some(message) = rest.next() {
+        let parts = if is_push(&message) {
+            None
+        } else {
+            elements(&message)
+        };
+        let parts = parts.unwrap_or_default();
+        let (mut pushed, kept): (Vec<&[u8]>, Vec<&[u8]>) =
+            parts.iter().partition(|part| is_push(part));
+        if pushed.is_empty() {
+            whole.push(message);
+            continue;
+        }
+        let mut missing = pushed.len();
+        let header = message.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+        let mut array = message[..header].to_vec();
+        array.extend(kept.concat());
+        let mut pushes: Vec<Vec<u8>> = pushed.drain(..).map(<[u8]>::to_vec).collect();
+        while missing > 0
+            && let Some(next) = rest.next()
+        {
+            if is_push(&next) {
+                pushes.push(next);
+            } else {
+                array.extend(next);
+                missing -= 1;
+            }
+        }
+        whole.push(array);
+        whole.extend(pushes);
+    }
+    whole
 }
 
 fn words_of(line: &str) -> Words {
@@ -192,12 +238,21 @@ impl Conversation {
 
     /// Takes the one reply of a client that transacts, with the pushes before it.
     fn take_one(&mut self, client: usize, line: &str) -> Result<(), String> {
-        let messages: Messages = [0, 1].map(|server| self.replied(client, server));
+        let messages: Messages = if line == "EXEC" {
+            let mut messages = self.signed(client);
+            for (messages, more) in messages.iter_mut().zip(self.signed(client)) {
+                messages.extend(more);
+            }
+            messages.map(without_pushes_inside)
+        } else {
+            [0, 1].map(|server| self.replied(client, server))
+        };
         let words = words_of(line);
         let messages = messages.map(in_order_of_7_2);
         self.compare(client, &words, &messages)?;
         let own = &mut self.clients[client];
-        let reply = messages[1].last().map_or(&b""[..], Vec::as_slice);
+        let mut replies = messages[1].iter().filter(|message| !is_push(message));
+        let reply = replies.next().map_or(&b""[..], Vec::as_slice);
         match line {
             "MULTI" => own.transacts |= reply == b"+OK\r\n",
             "EXEC" | "DISCARD" | "RESET" => {

@@ -136,7 +136,9 @@ const TEMPLATES: &[&str] = &[
     "CLIENT TRACKING ON OPTIN",
     "CLIENT TRACKING ON OPTOUT",
     "CLIENT TRACKING ON BCAST",
-    "CLIENT TRACKING ON BCAST PREFIX a PREFIX l NOLOOP",
+    // Not of lists and sorted sets, NOLOOP: since 7.2 what a client that waited takes is its own
+    // change, and not that of whom it waited for.
+    "CLIENT TRACKING ON BCAST PREFIX a PREFIX h NOLOOP",
     "CLIENT TRACKING ON BCAST PREFIX b",
     "CLIENT TRACKING ON REDIRECT $i",
     "CLIENT TRACKING ON REDIRECT $i BCAST",

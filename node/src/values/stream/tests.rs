@@ -207,3 +207,45 @@ fn the_lag_of_a_group_is_told_where_it_can_be() {
     });
     assert_eq!(entries.lag(StreamId::MIN, None), Some(0));
 }
+
+/// What is held of a stream: its entries, and what is pending for groups and for consumers.
+fn held(stream: &Stream, consumers: [ConsumerId; 2]) -> u64 {
+    let of_group = |group: &Group| {
+        let consumers = consumers.iter().filter_map(|id| group.consumer(*id));
+        let pending = consumers.map(|consumer| consumer.pending().len());
+        group.pending().len() + pending.sum::<usize>()
+    };
+    let pending: usize = stream.groups().map(|(_, group)| of_group(group)).sum();
+    stream.entries.len() + pending as u64
+}
+
+#[test]
+fn a_stream_with_much_that_is_pending_is_dropped_in_parts_of_bounded_size() {
+    const ENTRIES: u64 = 20_000;
+    let mut stream = Stream::of_entries(filled(ENTRIES));
+    let mut template = Group::new(StreamId::MIN, None);
+    let consumers = [b"alice", b"bobby"].map(|name| template.consumer_or_new(name, 1).0);
+    for name in [&b"first"[..], b"second"] {
+        let mut group = template.clone();
+        for ms in 1..=ENTRIES {
+            let pending = Pending {
+                delivered_ms: 1,
+                deliveries: 1,
+                consumer: consumers[(ms % 2) as usize],
+            };
+            group.deliver(StreamId::new(ms, 0), pending);
+        }
+        assert!(stream.add_group(name, group));
+    }
+    let mut left = held(&stream, consumers);
+    assert_eq!(left, ENTRIES * 5);
+    let mut steps = 0;
+    while stream.drop_part() {
+        let now = held(&stream, consumers);
+        assert!(left - now <= 256, "{} at once", left - now);
+        left = now;
+        steps += 1;
+    }
+    assert!(steps >= ENTRIES * 5 / 256, "{steps}");
+    assert_eq!((held(&stream, consumers), stream.group_count()), (0, 0));
+}
