@@ -350,8 +350,9 @@ fn latin(text: &str) -> Vec<u8> {
 }
 
 /// Another timeout, or another position of it, might be for ever.
+/// Whether other arguments could make it wait for ever.
 fn blocks(words: &[Vec<u8>]) -> bool {
-    words[0].starts_with(b"B") && !words[0].starts_with(b"BIT")
+    words[0] == b"WAIT" || words[0].starts_with(b"B") && !words[0].starts_with(b"BIT")
 }
 
 fn expires(words: &[Vec<u8>]) -> bool {
