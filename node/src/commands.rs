@@ -47,6 +47,7 @@ mod memory;
 mod names;
 mod numbers;
 mod object;
+mod past;
 mod picks;
 mod pubsub;
 mod save;

@@ -4,7 +4,7 @@ use super::Group::Server;
 use super::access::KeyUse;
 use super::flag::{self, LOADING, STALE};
 use super::key_spec::keys;
-use super::{Command, CommandTable, KeySpec, command, complexity, glob, help, syntax};
+use super::{Command, CommandTable, KeySpec, command, complexity, glob, help, past, syntax};
 use crate::execute::Context;
 use crate::execute::context::SYNTAX;
 use protocol::resp::ReplyWriter;
@@ -246,11 +246,31 @@ fn document(reply: &mut ReplyWriter, row: &Command) {
         .iter()
         .filter_map(|(name, value)| Some((name, (*value)?)));
     let more = usize::from(!row.subcommands.is_empty()) + usize::from(!row.syntax.is_empty());
-    reply.map(fields.clone().count() + more);
+    let (replacement, changes) = (past::replacement(row.name), past::changes(row.name));
+    let replaced = 3 * usize::from(replacement.is_some());
+    let of_past = replaced + usize::from(changes.clone().next().is_some());
+    let for_developers = past::is_for_developers(row.name);
+    reply.map(fields.clone().count() + of_past + usize::from(for_developers) + more);
     for (name, value) in fields {
         reply.bulk(name.as_bytes());
         reply.bulk(value.as_bytes());
     }
+    let flag = [(for_developers, "syscmd"), (replaced > 0, "deprecated")];
+    for (_, name) in flag.iter().filter(|(holds, _)| *holds) {
+        reply.bulk(b"doc_flags");
+        reply.set(1);
+        reply.simple(name);
+    }
+    if let Some(replacement) = replacement {
+        for (name, value) in [
+            ("deprecated_since", replacement.since),
+            ("replaced_by", replacement.by),
+        ] {
+            reply.bulk(name.as_bytes());
+            reply.bulk(value.as_bytes());
+        }
+    }
+    document_changes(reply, changes);
     if !row.syntax.is_empty() {
         reply.bulk(b"arguments");
         let specs = row.key_specs.len().max(row.key_flags.split('|').count());
@@ -260,6 +280,24 @@ fn document(reply: &mut ReplyWriter, row: &Command) {
         reply.bulk(b"subcommands");
         reply.map(subcommands(row).count());
         subcommands(row).for_each(|sub| document(reply, sub));
+    }
+}
+
+/// Nothing, where nothing has changed.
+fn document_changes<'a>(
+    reply: &mut ReplyWriter,
+    changes: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+) {
+    let count = changes.clone().count();
+    if count == 0 {
+        return;
+    }
+    reply.bulk(b"history");
+    reply.set(count);
+    for (version, text) in changes {
+        reply.array(2);
+        reply.bulk(version.as_bytes());
+        reply.bulk(text.as_bytes());
     }
 }
 

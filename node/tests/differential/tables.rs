@@ -64,7 +64,17 @@ fn rows_of_the_command_table_are_those_of_redis() {
         if !RENAMED_ARGUMENTS.contains(&name.as_str()) {
             assert_eq!(arguments(&redis), arguments(&node), "arguments of {name}");
         }
-        for field in ["since", "group"] {
+        let versions = versions_of_changes(&node);
+        for version in versions_of_changes(&redis) {
+            assert!(versions.contains(&version), "{version} of {name}");
+        }
+        for field in [
+            "since",
+            "group",
+            "doc_flags",
+            "deprecated_since",
+            "replaced_by",
+        ] {
             assert_eq!(
                 field_of(&redis, field),
                 field_of(&node, field),
@@ -112,6 +122,22 @@ fn arguments(raw: &[u8]) -> Option<String> {
     pairs
         .find(|pair| shown(pair[0]).ends_with("arguments\\r\\n"))
         .map(|pair| plain(pair[1]))
+}
+
+/// The versions that changed the first command.
+fn versions_of_changes(raw: &[u8]) -> Vec<String> {
+    let found = || {
+        let docs = elements(raw)?;
+        let fields = elements(docs.get(1)?)?;
+        let mut pairs = fields.chunks(2);
+        let history = pairs.find(|pair| shown(pair[0]).ends_with("history\\r\\n"))?;
+        let changes = elements(history[1])?;
+        let version = |change: &&[u8]| Some(shown(elements(change)?.first()?));
+        let mut versions: Vec<String> = changes.iter().filter_map(version).collect();
+        versions.sort_unstable();
+        Some(versions)
+    };
+    found().unwrap_or_default()
 }
 
 /// A field of the first command of `COMMAND DOCS`.
