@@ -5,6 +5,7 @@ use super::flag::{LOADING, READ, STALE};
 use super::{Command, answers, command, help};
 use crate::execute::Context;
 use crate::execute::context::{Failure, SYNTAX, integer};
+use crate::execute::session::Session;
 use crate::keyspace::entry::EntryRef;
 
 pub const COMMANDS: &[Command] = &[command(
@@ -36,6 +37,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Lists what memory is used for.",
         stats,
     )
+    .partial("nothing of the allocator's own, nor of single databases")
     .tips(&[
         "nondeterministic_output",
         "request_policy:all_shards",
@@ -71,6 +73,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Tells what the allocator says of itself.",
         malloc_stats,
     )
+    .partial("the allocator keeps no statistics")
     .tips(&[
         "nondeterministic_output",
         "request_policy:all_shards",
@@ -111,28 +114,41 @@ fn stats(context: &mut Context, _arguments: &[&[u8]]) {
     let (keys, used) = (engine.keyspace.len(), engine.used_bytes());
     let dataset = engine.keyspace.bytes();
     let startup = engine.keyspace.empty_bytes();
-    let overhead = used - dataset;
     let peak = engine.stats.used_bytes_peak.max(used);
-    let percent = |part: u64, of: u64| 100.0 * part as f64 / of.max(1) as f64;
+    let (facts, scripts) = (&engine.view.facts, &engine.scripts);
+    let others = engine.sessions.iter().map(|(_, session)| session);
+    let clients = others.chain([&*context.session]);
+    let clients: usize = clients.map(Session::used_bytes).sum();
+    let libraries = scripts.libraries.by_name.values();
     let integers = [
         ("peak.allocated", peak),
         ("total.allocated", used),
         ("startup.allocated", startup),
-        ("replication.backlog", engine.view.buffer_bytes),
+        ("replication.backlog", facts.backlog_bytes),
         ("clients.slaves", 0),
-        ("clients.normal", 0),
+        ("clients.normal", clients as u64),
         ("cluster.links", 0),
-        ("aof.buffer", 0),
-        ("lua.caches", 0),
-        ("functions.caches", 0),
-        ("overhead.total", overhead),
+        ("aof.buffer", facts.queued_bytes),
+        ("lua.caches", scripts.cache.text_bytes()),
+        (
+            "functions.caches",
+            libraries.map(|library| library.code.len() as u64).sum(),
+        ),
+        ("overhead.total", used - dataset),
         ("keys.count", keys),
         ("keys.bytes-per-key", dataset / keys.max(1)),
         ("dataset.bytes", dataset),
+        // Of what the system has given; the allocator keeps no figures.
+        (
+            "fragmentation.bytes",
+            facts.resident_bytes.saturating_sub(used),
+        ),
     ];
+    let percent = |part: u64, of: u64| 100.0 * part as f64 / of.max(1) as f64;
     let doubles = [
         ("dataset.percentage", percent(dataset, used - startup)),
         ("peak.percentage", percent(used, peak)),
+        ("fragmentation", percent(facts.resident_bytes, used) / 100.0),
     ];
     context.reply.map(integers.len() + doubles.len());
     for (name, value) in integers {

@@ -243,6 +243,23 @@ fn a_client_shows_the_buffers_of_its_connection() {
 }
 
 #[test]
+fn memory_stats_count_clients_scripts_and_what_the_system_gave() {
+    let mut party = Party::of(2);
+    party.engine.view.facts.resident_bytes = 1 << 40;
+    party.engine.view.facts.backlog_bytes = 4096;
+    party.run(0, "SCRIPT LOAD return(1)");
+    let text = party.run(0, "MEMORY STATS");
+    let value = |name: &str| -> u64 {
+        let (_, rest) = text.split_once(&format!(" {name} :")).unwrap();
+        rest.split(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(value("clients.normal") > 2 * 300, "{text}");
+    assert_eq!(value("lua.caches"), 9);
+    assert_eq!(value("replication.backlog"), 4096);
+    assert!(value("fragmentation.bytes") > 1 << 39);
+}
+
+#[test]
 fn a_level_of_the_log_is_one_of_five() {
     Bench::new().check(
         "CONFIG SET loglevel warning
