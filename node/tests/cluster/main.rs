@@ -7,6 +7,7 @@ mod equality;
 mod failover;
 mod harness;
 mod messages;
+mod metrics;
 mod migration;
 mod plain;
 mod quorum;
