@@ -88,7 +88,8 @@ pub const COMMANDS: &[Command] = &[command(
     .syntax(
         "(filter=old-format|(new-format=[ID client-id:integer]|\
          [TYPE (client-type=NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|\
-     [USER username]|[ADDR addr]|[LADDR laddr]|[SKIPME (skipme=YES|NO)]|[MAXAGE maxage:integer])...)",
+     [USER username]|[ADDR addr]|[LADDR laddr]|[SKIPME (skipme=YES|NO)]|\
+     [MAXAGE maxage:integer])...)",
     )
     .flags(USUAL | ADMIN | DANGEROUS),
     command(

@@ -6,7 +6,8 @@ const COSTS: &[(&str, &str)] = &[
         "O(1)",
         "acl|genpass acl|help acl|whoami acl|cat acl|dryrun asking blmove brpoplpush lmove \
          rpoplpush client|caching client|capa client|getname client|getredir client|help \
-         client|import-source client|id client|info client|no-evict client|no-touch client|pause client|reply \
+         client|import-source client|id client|info client|no-evict client|no-touch \
+         client|pause client|reply \
          client|setinfo client|setname client|tracking client|trackinginfo client|unblock \
          cluster|countkeysinslot cluster|help cluster|myid cluster|myshardid cluster|keyslot \
          command|count command|help config|help config|rewrite config|resetstat dbsize decr \
