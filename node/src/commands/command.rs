@@ -72,6 +72,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Documents commands.",
         docs,
     )
+    .partial("arguments do not tell since when they exist")
     .tips(&["nondeterministic_output_order"])
     .syntax("[command-name...]")
     .flags(USUAL)

@@ -36,6 +36,7 @@ pub const COMMANDS: &[Command] = &[command(
     "Returns information and statistics.",
     info,
 )
+.partial("without fields that mean nothing here or are not known, see above")
 .tips(&[
     "nondeterministic_output",
     "request_policy:all_shards",

@@ -47,7 +47,8 @@ fn before_null(message: &[u8]) -> Option<&[u8]> {
 /// are invalid, then the messages. Before, messages stood in front.
 ///
 /// That a consumer was made is left out: reading makes one since 7.2 even if it gets nothing.
-fn in_order_of_7_2(mut messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+fn in_order_of_7_2(messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut messages = without_pushes_inside(messages);
     let makes = |message: &Vec<u8>| {
         let holds = |text: &[u8]| message.windows(text.len()).any(|part| part == text);
         holds(b"message\r\n") && holds(b"xgroup-createconsumer")
@@ -61,7 +62,7 @@ fn in_order_of_7_2(mut messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     messages
 }
 
-/// Takes messages out of the replies to transactions, where Redis writes them before 7.2: the
+/// Takes messages out of replies of several elements, where Redis writes them before 7.2: the
 /// elements that they stood in the place of follow as replies of their own.
 fn without_pushes_inside(messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let mut whole = Vec::new();
@@ -243,7 +244,7 @@ impl Conversation {
             for (messages, more) in messages.iter_mut().zip(self.signed(client)) {
                 messages.extend(more);
             }
-            messages.map(without_pushes_inside)
+            messages
         } else {
             [0, 1].map(|server| self.replied(client, server))
         };
