@@ -127,12 +127,19 @@ pub const COMMANDS: &[Command] = &[
 
 /// The key of `MIGRATE`, or those after `KEYS` where there is an empty one in its place.
 fn migrated_keys(arguments: &[&[u8]], found: &mut SmallVec<[usize; 8]>) {
-    let is_keys = |at: &usize| arguments[*at].eq_ignore_ascii_case(b"KEYS");
-    let keys = (6..arguments.len()).find(is_keys);
-    match keys {
-        Some(at) if arguments[3].is_empty() => found.extend(at + 1..arguments.len()),
-        _ if arguments.len() > 3 => found.push(3),
-        _ => {}
+    let mut at = 6;
+    while let Some(word) = arguments.get(at) {
+        match word.to_ascii_uppercase().as_slice() {
+            b"KEYS" if arguments[3].is_empty() => {
+                return found.extend(at + 1..arguments.len());
+            }
+            b"AUTH" => at += 2,
+            b"AUTH2" => at += 3,
+            _ => at += 1,
+        }
+    }
+    if arguments.len() > 3 {
+        found.push(3);
     }
 }
 

@@ -50,6 +50,8 @@ fn the_keys_of_an_absent_command_are_known() {
          > *1 $1 a
          COMMAND GETKEYS MIGRATE h 1  0 5 KEYS a b
          > *2 $1 a $1 b
+         COMMAND GETKEYS MIGRATE h 1  0 5 AUTH KEYS KEYS a
+         > *1 $1 a
          COMMAND GETKEYS MOVE a 1
          > *1 $1 a
          MOVE a 1
