@@ -500,7 +500,7 @@ impl CommandTable {
     }
 
     /// A command by its name of one word.
-    fn by_word(self, name: &[u8]) -> Option<&'static Command> {
+    pub fn by_word(self, name: &[u8]) -> Option<&'static Command> {
         let likely = TABLE.names.find(name).map(|index| &TABLE.commands[index]);
         let named = |command: &&Command| command.name.as_bytes().eq_ignore_ascii_case(name);
         // A subcommand is not called by its name in one word.

@@ -32,6 +32,7 @@ pub mod histogram;
 pub mod latency;
 #[cfg(test)]
 mod list_tests;
+mod mail;
 #[cfg(test)]
 mod measure_tests;
 mod monitor;
@@ -309,6 +310,18 @@ impl Engine {
         now_ms: u64,
         out: &mut Vec<u8>,
     ) -> Outcome {
+        self.execute_found(None, id, arguments, now_ms, out)
+    }
+
+    /// The same when it may be known already which command it is.
+    pub fn execute_found(
+        &mut self,
+        found: Option<&'static Command>,
+        id: SessionId,
+        arguments: &[&[u8]],
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         let Some(mut session) = self.sessions.take(id) else {
             return Outcome::Close;
         };
@@ -317,7 +330,7 @@ impl Engine {
         session.traffic.commands += 1;
         self.last_command = None;
         self.running.begin(id, &session);
-        let outcome = self.dispatch(&mut session, arguments, now_ms, out);
+        let outcome = self.dispatch(found, &mut session, arguments, now_ms, out);
         let pushes = |command: &Command| command.name.ends_with("subscribe");
         session.postponed = outcome == Outcome::Frozen;
         if session.discards_reply(&outcome) && !self.last_command.is_some_and(pushes) {
@@ -345,28 +358,6 @@ impl Engine {
         outcome
     }
 
-    /// Moves what has been left for a session to its replies, which are being written.
-    fn take_mail_into(&mut self, id: SessionId, out: &mut Vec<u8>) {
-        if let Some(session) = self.sessions.get_mut(id)
-            && !session.outbox.is_empty()
-        {
-            out.append(&mut session.outbox);
-            self.outboxes.retain(|other| *other != id);
-        }
-    }
-
-    /// Whether there is something to be delivered to sessions.
-    pub fn has_mail(&self) -> bool {
-        !(self.outboxes.is_empty()
-            && self.unblocked.is_empty()
-            && self.kills.is_empty()
-            && self.hang_ups.is_empty()
-            && self.pubsub.published.is_empty()
-            && !self.tracked.has_pending()
-            && !self.thawed
-            && self.waits.over.is_empty())
-    }
-
     /// The protocol of a session.
     pub fn protocol_of(&self, id: SessionId) -> Option<Protocol> {
         if self.running.is(id) {
@@ -375,21 +366,9 @@ impl Engine {
         self.sessions.get(id).map(|session| session.protocol)
     }
 
-    /// Leaves bytes to be sent to a session when the batch ends. Of the session whose request is
-    /// being executed they follow on its reply.
-    pub fn send(&mut self, id: SessionId, bytes: &[u8]) {
-        if self.running.is(id) {
-            self.running.messages.extend_from_slice(bytes);
-        } else if let Some(session) = self.sessions.get_mut(id) {
-            if session.outbox.is_empty() {
-                self.outboxes.push(id);
-            }
-            session.outbox.extend_from_slice(bytes);
-        }
-    }
-
     fn dispatch(
         &mut self,
+        found: Option<&'static Command>,
         session: &mut Session,
         arguments: &[&[u8]],
         now_ms: u64,
@@ -401,7 +380,7 @@ impl Engine {
         let Some(name) = arguments.first() else {
             return Outcome::Replied;
         };
-        let Some(command) = self.commands.find(arguments) else {
+        let Some(command) = found.or_else(|| self.commands.find(arguments)) else {
             session.fail_transaction();
             let text = unknown_command(self.commands, name, &arguments[1..]);
             self.stats.count_error(&text);

@@ -1,5 +1,28 @@
 //! Asking the processor for memory before it is read, so that several waits overlap.
+//!
+//! A look-up within a collection reads one place after the other, each of which says where the next
+//! one is. So those of many look-ups are fetched together, step by step: a [`Fetch`] for each.
 #![allow(unsafe_code)] // A look-up in a million keys waits for memory most of its time.
+
+/// How far the fetching for one look-up has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Fetch {
+    /// Of what is looked up.
+    pub hash: u64,
+    /// What an earlier step has found for the later ones.
+    pub found: usize,
+    pub step: u8,
+}
+
+impl Fetch {
+    pub fn of(hash: u64) -> Self {
+        Self {
+            hash,
+            found: 0,
+            step: 0,
+        }
+    }
+}
 
 /// Asks the processor to fetch the cache line at an address and the one behind it; a hint that
 /// reads nothing, so that any address will do.

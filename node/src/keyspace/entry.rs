@@ -7,6 +7,7 @@ pub(super) mod block;
 pub(super) use block::Tagged;
 pub use block::{Entry, EntryRef, INLINE_BYTES_MAX};
 
+use crate::prefetch::Fetch;
 use crate::values::hash::Hash;
 use crate::values::list::List;
 use crate::values::set::Set;
@@ -128,23 +129,23 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// Asks for the first memory that looking a member up reads, and gives what
-    /// [`prefetch_item`](Self::prefetch_item) needs. `None` where nothing can be fetched ahead.
-    pub fn prefetch_place(self, member: &[u8]) -> Option<(Self, u64)> {
-        let hash = match self {
-            Self::Hash(hash) => hash.prefetch_place(member),
-            Self::Set(set) => set.prefetch_place(member),
+    /// Begins to fetch what looking a member up reads; `None` where that is near anyway.
+    pub fn fetch_of(self, member: &[u8]) -> Option<Fetch> {
+        match self {
+            Self::Hash(hash) => hash.fetch_of(member),
+            Self::Set(set) => set.fetch_of(member),
+            Self::Sorted(sorted) => sorted.fetch_of(member),
             _ => None,
-        };
-        hash.map(|hash| (self, hash))
+        }
     }
 
-    /// Asks for the item of the member that hash is of.
-    pub fn prefetch_item(self, hash: u64) {
+    /// Fetches what the next step of a look-up reads; `true` when there are further ones.
+    pub fn fetch(self, fetch: &mut Fetch) -> bool {
         match self {
-            Self::Hash(fields) => fields.prefetch_item(hash),
-            Self::Set(set) => set.prefetch_item(hash),
-            _ => {}
+            Self::Hash(hash) => hash.fetch(fetch),
+            Self::Set(set) => set.fetch(fetch),
+            Self::Sorted(sorted) => sorted.fetch(fetch),
+            _ => false,
         }
     }
 

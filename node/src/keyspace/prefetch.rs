@@ -22,13 +22,16 @@ impl Keyspace {
 
     /// The same for members of the collections at these keys, which should have been fetched.
     pub fn prefetch_members<'a>(&self, members: impl Iterator<Item = (HashedKey<'a>, &'a [u8])>) {
-        let mut places: SmallVec<[_; 32]> = SmallVec::new();
+        let mut fetches: SmallVec<[_; 32]> = SmallVec::new();
         for (key, member) in members {
-            let value = self.find(&key).map(EntryRef::value);
-            places.extend(value.and_then(|value| value.prefetch_place(member)));
+            if let Some(value) = self.find(&key).map(EntryRef::value)
+                && let Some(fetch) = value.fetch_of(member)
+            {
+                fetches.push((value, fetch));
+            }
         }
-        for (value, hash) in places {
-            value.prefetch_item(hash);
+        while !fetches.is_empty() {
+            fetches.retain(|(value, fetch)| value.fetch(fetch));
         }
     }
 }

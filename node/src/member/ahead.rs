@@ -4,7 +4,7 @@
 //! With a million keys a lookup reads three places that no cache holds. Waiting for them is most of
 //! a pipelined command's time; asked for together, the waits overlap.
 
-use crate::commands::{CommandTable, Group};
+use crate::commands::{Command, CommandTable, Group, flag};
 use crate::keyspace::{Hint, Keyspace};
 use protocol::resp::{RequestError, RequestLimits, RequestReader};
 use smallvec::SmallVec;
@@ -40,6 +40,8 @@ struct Request {
     arguments: Range<usize>,
     /// Where the next request begins in the buffer.
     end: usize,
+    /// Unless the first argument is none, or further ones decide which command it is.
+    command: Option<&'static Command>,
     /// The slot and hash of the first argument, which most often is a key.
     hint: Hint,
 }
@@ -87,6 +89,7 @@ impl Ahead {
         self.requests.push(Request {
             arguments: first..self.arguments.len(),
             end: reader.consumed(),
+            command: None,
             hint: Hint::default(),
         });
         reader.start_next(reader.consumed());
@@ -95,9 +98,9 @@ impl Ahead {
     /// Computes slots and hashes of the keys, and has their memory fetched.
     pub fn prefetch(&mut self, keyspace: &Keyspace, buffer: &[u8]) {
         self.keys.clear();
+        self.find_commands(buffer);
         // What is sent together is mostly of one kind.
-        let first = (self.len() > 0).then(|| self.arguments(0, buffer));
-        let command = first.and_then(|first| CommandTable.find(&first));
+        let command = self.requests.first().and_then(|first| first.command);
         let is_script = command.is_some_and(|command| command.group == Group::Scripting);
         let place = if is_script { SCRIPT_KEY } else { 1 };
         for request in &mut self.requests {
@@ -119,16 +122,32 @@ impl Ahead {
         if self.keys.len() > 1 {
             keyspace.prefetch(&self.keys);
         }
-        let group = command.map(|command| command.group);
-        if self.len() > 1 && matches!(group, Some(Group::Hash | Group::Set)) {
+        if self.len() > 1
+            && let Some(place) = command.and_then(place_of_member)
+        {
             let members = (0..self.len()).filter_map(|index| {
                 let arguments = &self.arguments[self.requests[index].arguments.clone()];
-                let (key, member) = (arguments.get(1)?, arguments.get(2)?);
+                let (key, member) = (arguments.get(1)?, arguments.get(place)?);
                 let hint = self.requests[index].hint;
                 let key = keyspace.hashed_with(&hint, &buffer[key.clone()]);
                 Some((key, &buffer[member.clone()]))
             });
             keyspace.prefetch_members(members);
+        }
+    }
+
+    fn find_commands(&mut self, buffer: &[u8]) {
+        let (mut name, mut command) = (&b""[..], None);
+        for request in &mut self.requests {
+            let Some(first) = self.arguments[request.arguments.clone()].first() else {
+                continue;
+            };
+            if buffer[first.clone()] != *name {
+                name = &buffer[first.clone()];
+                command = CommandTable.by_word(name);
+                command = command.filter(|command| command.subcommands.is_empty());
+            }
+            request.command = command;
         }
     }
 
@@ -145,8 +164,24 @@ impl Ahead {
         self.requests[index].hint
     }
 
+    /// The command of a request, if it was found ahead.
+    pub fn command(&self, index: usize) -> Option<&'static Command> {
+        self.requests[index].command
+    }
+
     /// Where the request after this one begins.
     pub fn end(&self, index: usize) -> usize {
         self.requests[index].end
+    }
+}
+
+/// The place among the arguments of the first member that a command looks up.
+fn place_of_member(command: &Command) -> Option<usize> {
+    match command.group {
+        Group::SortedSet if matches!(command.name, "zadd" | "zincrby") => Some(3),
+        Group::Hash | Group::Set => Some(2),
+        // The others walk over ranges.
+        Group::SortedSet if command.has(flag::FAST) => Some(2),
+        _ => None,
     }
 }

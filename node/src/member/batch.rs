@@ -232,7 +232,7 @@ impl Run<'_> {
         self.state.engine.timing.begin_run();
         let next = {
             let arguments: SmallVec<[&[u8]; 8]> = reader.arguments(buffer).collect();
-            self.request(&arguments, out)
+            self.request(None, &arguments, out)
         };
         if !matches!(next, Some(Next::Frozen)) {
             self.used = reader.consumed();
@@ -244,7 +244,8 @@ impl Run<'_> {
     fn run_ahead(&mut self, ahead: &Ahead, buffer: &[u8], out: &mut Vec<u8>) -> Option<Next> {
         for index in 0..ahead.len() {
             self.state.engine.hint = ahead.hint(index);
-            let next = self.request(&ahead.arguments(index, buffer), out);
+            let arguments = ahead.arguments(index, buffer);
+            let next = self.request(ahead.command(index), &arguments, out);
             self.state.engine.hint = Hint::default();
             if !matches!(next, Some(Next::Frozen)) {
                 self.used = ahead.end(index);
@@ -267,13 +268,19 @@ impl Run<'_> {
         }
     }
 
-    fn request(&mut self, arguments: &[&[u8]], out: &mut Vec<u8>) -> Option<Next> {
+    /// Executes one request, the command of which may be known already.
+    fn request(
+        &mut self,
+        found: Option<&'static Command>,
+        arguments: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> Option<Next> {
         let engine = &mut self.state.engine;
         let before = out.len();
         // What is queued takes no time of its own.
         engine.timing.last_ns = 0;
         let logged = engine.effects.bytes().len();
-        let outcome = engine.execute(self.session, arguments, self.now_ms, out);
+        let outcome = engine.execute_found(found, self.session, arguments, self.now_ms, out);
         if engine.config.slot_stats && outcome != Outcome::Frozen {
             let replied = (out.len() - before) as u64;
             let logged = engine.effects.bytes().len().saturating_sub(logged) as u64;

@@ -9,6 +9,7 @@ mod small;
 use super::table::{Insertion, Table};
 use super::{Collection, variant};
 use crate::keyspace::digest::item;
+use crate::prefetch::Fetch;
 use protocol::resp::write_request;
 use small::Small;
 
@@ -71,18 +72,19 @@ impl Hash {
         self.len() == 0
     }
 
-    /// Asks for the first memory that looking a field up reads; its hash.
-    pub fn prefetch_place(&self, field: &[u8]) -> Option<u64> {
+    /// Begins to fetch what looking a field up reads; `None` where that is near anyway.
+    pub fn fetch_of(&self, field: &[u8]) -> Option<Fetch> {
         match &self.0 {
-            Layout::Large(large) => Some(large.values.prefetch_place(field)),
-            Layout::Small(_) => None,
+            Layout::Large(large) => Some(large.values.fetch_of(field)),
+            _ => None,
         }
     }
 
-    /// Asks for the field with this hash, once the place is there.
-    pub fn prefetch_item(&self, hash: u64) {
-        if let Layout::Large(large) = &self.0 {
-            large.values.prefetch_item(hash);
+    /// Fetches what the next step reads; `true` when there are further ones.
+    pub fn fetch(&self, fetch: &mut Fetch) -> bool {
+        match &self.0 {
+            Layout::Large(large) => large.values.fetch(fetch),
+            _ => false,
         }
     }
 

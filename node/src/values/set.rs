@@ -10,6 +10,7 @@ use super::lengths::{Strings, push_string, read_range, replace, stored_bytes};
 use super::table::Table;
 use super::{Collection, variant};
 use crate::keyspace::digest::item;
+use crate::prefetch::Fetch;
 use integers::{INTEGERS_MAX, Integers};
 use protocol::resp::{parse_i64, write_i64, write_request};
 use smallvec::SmallVec;
@@ -164,18 +165,19 @@ impl Set {
         self.len() == 0
     }
 
-    /// Asks for the first memory that looking a member up reads; its hash.
-    pub fn prefetch_place(&self, member: &[u8]) -> Option<u64> {
+    /// Begins to fetch what looking a member up reads; `None` where that is near anyway.
+    pub fn fetch_of(&self, member: &[u8]) -> Option<Fetch> {
         match &self.0 {
-            Layout::Large(large) => Some(large.members.prefetch_place(member)),
+            Layout::Large(large) => Some(large.members.fetch_of(member)),
             _ => None,
         }
     }
 
-    /// Asks for the member with this hash, once the place is there.
-    pub fn prefetch_item(&self, hash: u64) {
-        if let Layout::Large(large) = &self.0 {
-            large.members.prefetch_item(hash);
+    /// Fetches what the next step reads; `true` when there are further ones.
+    pub fn fetch(&self, fetch: &mut Fetch) -> bool {
+        match &self.0 {
+            Layout::Large(large) => large.members.fetch(fetch),
+            _ => false,
         }
     }
 

@@ -18,6 +18,7 @@ pub use tree::{equal, precedes};
 
 use super::{Collection, variant};
 use crate::keyspace::digest;
+use crate::prefetch::Fetch;
 use leaf::{LEAF_BYTES_LIMIT, Leaf};
 use protocol::resp::{double_text, write_request};
 use std::ops::Range;
@@ -95,6 +96,22 @@ impl SortedSet {
     pub fn expect(&mut self, entries: usize, member_bytes: usize, limits: Limits) {
         if entries as u64 > limits.entries || member_bytes as u64 > limits.member_bytes {
             self.is_large = true;
+        }
+    }
+
+    /// Begins to fetch what looking a member up reads; `None` where that is near anyway.
+    pub fn fetch_of(&self, member: &[u8]) -> Option<Fetch> {
+        match &self.layout {
+            Layout::Packed(_) => None,
+            Layout::Tree(tree) => Some(tree.fetch_of(member)),
+        }
+    }
+
+    /// Fetches what the next step reads; `true` when there are further ones.
+    pub fn fetch(&self, fetch: &mut Fetch) -> bool {
+        match &self.layout {
+            Layout::Packed(_) => false,
+            Layout::Tree(tree) => tree.fetch(fetch),
         }
     }
 

@@ -12,6 +12,7 @@
 
 mod part;
 
+use crate::prefetch::{Fetch, prefetch};
 use ahash::RandomState;
 use part::{BYTES_MAX, ITEMS_MAX, PLACES_MAX, Part, item_bytes};
 
@@ -101,20 +102,26 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
         part.find(hash, member).map(|at| part.item(at).1)
     }
 
-    /// Asks for the first memory that a look-up will read; the hash of the member.
-    pub fn prefetch_place(&self, member: &[u8]) -> u64 {
-        let hash = self.hasher.hash_one(member);
-        self.shelves[self.shelf_of(prefix_of(hash))]
-            .part
-            .prefetch_place(hash);
-        hash
+    /// Begins to fetch what looking a member up reads.
+    pub fn fetch_of(&self, member: &[u8]) -> Fetch {
+        Fetch::of(self.hasher.hash_one(member))
     }
 
-    /// Asks for the item that a look-up will read then.
-    pub fn prefetch_item(&self, hash: u64) {
-        self.shelves[self.shelf_of(prefix_of(hash))]
-            .part
-            .prefetch_item(hash);
+    /// Fetches what the next step reads; `true` when there are further ones.
+    pub fn fetch(&self, fetch: &mut Fetch) -> bool {
+        fetch.step += 1;
+        if fetch.step == 1 {
+            fetch.found = self.shelf_of(prefix_of(fetch.hash));
+            prefetch(std::ptr::from_ref(&self.shelves[fetch.found]).cast());
+            return true;
+        }
+        let part = &self.shelves[fetch.found].part;
+        if fetch.step == 2 {
+            part.prefetch_place(fetch.hash);
+            return true;
+        }
+        part.prefetch_item(fetch.hash);
+        false
     }
 
     /// Adds a member, or gives it another payload.

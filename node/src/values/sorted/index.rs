@@ -6,6 +6,7 @@
 //! need no spare room as hash tables do. The order of fingerprints is also the order of `ZSCAN`: a
 //! member keeps its fingerprint, whatever else changes.
 
+use crate::prefetch::prefetch;
 use ahash::RandomState;
 use std::rc::Rc;
 
@@ -57,10 +58,15 @@ fn digit(fingerprint: u32, depth: u32) -> usize {
     (fingerprint >> (28 - 4 * depth)) as usize % FANOUT
 }
 
+/// Where an entry lies when the fingerprints of a part are evenly spread.
+fn likely_position(part: &[Entry], fingerprint: u32, depth: u32) -> usize {
+    let within = u64::from(fingerprint.checked_shl(4 * depth).unwrap_or(0));
+    ((within * part.len() as u64) >> 32) as usize
+}
+
 /// The first entry of a part at or behind a fingerprint.
 fn position(part: &[Entry], fingerprint: u32, depth: u32) -> usize {
-    let within = u64::from(fingerprint.checked_shl(4 * depth).unwrap_or(0));
-    let mut at = ((within * part.len() as u64) >> 32) as usize;
+    let mut at = likely_position(part, fingerprint, depth);
     while at > 0 && part[at - 1].fingerprint >= fingerprint {
         at -= 1;
     }
@@ -88,16 +94,35 @@ impl Index {
         (self.hasher.hash_one(member) >> 32) as u32
     }
 
-    /// The leaves that may hold a member with this fingerprint.
-    pub fn leaves(&self, fingerprint: u32) -> impl Iterator<Item = u32> {
+    /// The part that a fingerprint belongs to, and its depth.
+    fn part(&self, fingerprint: u32) -> (&Rc<Vec<Entry>>, u32) {
         let (mut node, mut depth) = (&self.root, 0);
-        let part = loop {
+        loop {
             match node {
-                Node::Part(part) => break part,
+                Node::Part(part) => return (part, depth),
                 Node::Inner(inner) => node = &inner.nodes[digit(fingerprint, depth)],
             }
             depth += 1;
-        };
+        }
+    }
+
+    /// Asks for what leads to the entries that [`leaves`](Self::leaves) will read.
+    pub fn prefetch_part(&self, fingerprint: u32) {
+        let (part, _) = self.part(fingerprint);
+        prefetch(std::ptr::from_ref(&**part).cast());
+    }
+
+    /// Asks for the entries that [`leaves`](Self::leaves) will most likely read.
+    pub fn prefetch_entry(&self, fingerprint: u32) {
+        let (part, depth) = self.part(fingerprint);
+        if let Some(entry) = part.get(likely_position(part, fingerprint, depth)) {
+            prefetch(std::ptr::from_ref(entry).cast());
+        }
+    }
+
+    /// The leaves that may hold a member with this fingerprint.
+    pub fn leaves(&self, fingerprint: u32) -> impl Iterator<Item = u32> {
+        let (part, depth) = self.part(fingerprint);
         let from = &part[position(part, fingerprint, depth)..];
         let same = from
             .iter()

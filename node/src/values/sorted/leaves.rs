@@ -2,6 +2,7 @@
 //! within the tree.
 
 use super::leaf::Leaf;
+use crate::prefetch::prefetch;
 use std::rc::Rc;
 
 /// Leaves that are copied together when a copy of the set is about to differ.
@@ -43,9 +44,23 @@ impl Leaves {
         self.bytes
     }
 
-    pub fn get(&self, number: u32) -> &Leaf {
+    /// Asks for what leads to a leaf.
+    pub fn prefetch_slot(&self, number: u32) {
+        prefetch(std::ptr::from_ref(self.slot(number)).cast());
+    }
+
+    /// Asks for what leads to the bytes of a leaf; reads what leads to it.
+    pub fn prefetch_leaf(&self, number: u32) {
+        prefetch(std::ptr::from_ref(self.get(number)).cast());
+    }
+
+    fn slot(&self, number: u32) -> &Slot {
         let number = number as usize;
-        match &self.chunks[number / CHUNK][number % CHUNK] {
+        &self.chunks[number / CHUNK][number % CHUNK]
+    }
+
+    pub fn get(&self, number: u32) -> &Leaf {
+        match self.slot(number) {
             Slot::Used(leaf) => leaf,
             Slot::Free(_) => unreachable!("a leaf that is in use"),
         }

@@ -8,6 +8,7 @@ use super::index::Index;
 use super::items::Items;
 use super::leaf::Leaf;
 use super::leaves::Leaves;
+use crate::prefetch::Fetch;
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::rc::Rc;
@@ -136,6 +137,33 @@ impl Tree {
     /// Bytes of memory it takes beside itself.
     pub fn heap_bytes(&self) -> u64 {
         self.store.leaves.heap_bytes() + self.store.index.heap_bytes()
+    }
+
+    pub fn fetch_of(&self, member: &[u8]) -> Fetch {
+        Fetch::of(u64::from(self.store.index.fingerprint(member)))
+    }
+
+    /// Fetches what the next step of a look-up reads; `true` when there are further ones.
+    pub fn fetch(&self, fetch: &mut Fetch) -> bool {
+        let fingerprint = fetch.hash as u32;
+        fetch.step += 1;
+        match fetch.step {
+            1 => self.store.index.prefetch_part(fingerprint),
+            2 => self.store.index.prefetch_entry(fingerprint),
+            3 => {
+                let Some(number) = self.store.index.leaves(fingerprint).next() else {
+                    return false;
+                };
+                fetch.found = number as usize;
+                self.store.leaves.prefetch_slot(number);
+            }
+            4 => self.store.leaves.prefetch_leaf(fetch.found as u32),
+            _ => {
+                self.store.leaves.get(fetch.found as u32).prefetch();
+                return false;
+            }
+        }
+        true
     }
 
     /// The leaf that holds a member, and the position within.
