@@ -24,15 +24,29 @@ impl Fetch {
     }
 }
 
-/// Asks the processor to fetch the cache line at an address and the one behind it; a hint that
-/// reads nothing, so that any address will do.
-pub fn prefetch(address: *const u8) {
+const LINE_BYTES: usize = 64;
+
+/// Asks the processor to fetch so many bytes from an address on, of one or two cache lines; a hint
+/// that reads nothing, so that any address will do. A line that nobody reads displaces another and
+/// takes its time: few of them can be on their way at once.
+pub fn prefetch(address: *const u8, bytes: usize) {
+    prefetch_line(address);
+    if address.addr() % LINE_BYTES + bytes > LINE_BYTES {
+        prefetch_line(address.wrapping_add(LINE_BYTES));
+    }
+}
+
+/// The same for a whole value.
+pub fn prefetch_value<T>(value: &T) {
+    prefetch(std::ptr::from_ref(value).cast(), size_of::<T>());
+}
+
+fn prefetch_line(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch of any address is harmless, and SSE is part of x86-64.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(address.cast());
-        _mm_prefetch::<_MM_HINT_T0>(address.wrapping_add(64).cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;

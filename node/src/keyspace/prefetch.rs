@@ -3,14 +3,14 @@
 
 use super::entry::EntryRef;
 use super::{HashedKey, Keyspace};
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_value;
 use smallvec::SmallVec;
 
 impl Keyspace {
     /// Asks for what look-ups of keys with these slots and hashes will read.
     pub fn prefetch(&self, keys: &[(u16, u64)]) {
         for (slot, _) in keys {
-            prefetch(std::ptr::from_ref(&self.tables[usize::from(*slot)]).cast());
+            prefetch_value(&self.tables[usize::from(*slot)]);
         }
         for (slot, hash) in keys {
             self.tables[usize::from(*slot)].prefetch_words(*hash);

@@ -19,7 +19,9 @@ pub(super) fn prefix_of(hash: u64) -> u32 {
     (hash >> 25) as u32
 }
 
+/// One cache line.
 #[derive(Default)]
+#[repr(align(64))]
 pub(super) struct SlotTable {
     parts: Parts,
     bytes: u64,
@@ -56,8 +58,6 @@ pub(super) struct Updated<R> {
 
 struct Part {
     entries: EntryTable,
-    /// How many bits of the prefix the entries share.
-    depth: u8,
     /// No entry, and no field of one, expires before this time.
     earliest_expiry_ms: u64,
 }
@@ -66,7 +66,6 @@ impl Default for Part {
     fn default() -> Self {
         Self {
             entries: EntryTable::default(),
-            depth: 0,
             earliest_expiry_ms: u64::MAX,
         }
     }
@@ -301,15 +300,14 @@ impl Parts {
         let Some(part) = parts.remove(&start) else {
             return;
         };
-        if u32::from(part.depth) == u32::BITS {
+        if u32::from(part.entries.depth) == u32::BITS {
             parts.insert(start, part);
             return;
         }
-        let depth = part.depth + 1;
+        let depth = part.entries.depth + 1;
         let middle = start | 1 << (u32::BITS - u32::from(depth));
         let half = || Part {
-            entries: EntryTable::with_room_for(PART_ENTRIES_MAX / 2),
-            depth,
+            entries: EntryTable::with_room_for(PART_ENTRIES_MAX / 2, depth),
             earliest_expiry_ms: part.earliest_expiry_ms,
         };
         let (mut lower, mut upper) = (half(), half());
@@ -334,7 +332,7 @@ impl Part {
 
     /// The first prefix after this part, which starts at `start`.
     fn next_prefix(&self, start: u32) -> Option<u32> {
-        let width = 1u64 << (u32::BITS - u32::from(self.depth));
+        let width = 1u64 << (u32::BITS - u32::from(self.entries.depth));
         u32::try_from(u64::from(start) + width).ok()
     }
 

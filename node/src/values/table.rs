@@ -10,10 +10,12 @@
 //! The hash function is keyed by the seed given at the creation, so that nobody can choose members
 //! that collide.
 
+mod directory;
 mod part;
 
-use crate::prefetch::{Fetch, prefetch};
+use crate::prefetch::{Fetch, prefetch_value};
 use ahash::RandomState;
+use directory::Directory;
 use part::{BYTES_MAX, ITEMS_MAX, PLACES_MAX, Part, item_bytes};
 
 /// What [`Table::insert`] did.
@@ -30,8 +32,7 @@ pub enum Insertion {
 #[derive(Debug, Clone)]
 pub struct Table<const PAYLOAD: bool> {
     hasher: RandomState,
-    /// The first prefix of each part, ascending; the first is 0.
-    starts: Vec<u32>,
+    directory: Directory,
     shelves: Vec<Shelf<PAYLOAD>>,
     items: usize,
     part_bytes: usize,
@@ -66,7 +67,7 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
         let part = Part::new(0);
         Self {
             hasher: RandomState::with_seeds(seed, !seed, seed.rotate_left(29), seed ^ 0x5851_f42d),
-            starts: vec![0],
+            directory: Directory::new(),
             items: 0,
             part_bytes: part.heap_bytes(),
             shelves: vec![Shelf {
@@ -86,9 +87,8 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
 
     /// Bytes of memory beside the struct itself.
     pub fn heap_bytes(&self) -> u64 {
-        let directory = self.starts.capacity() * size_of::<u32>()
-            + self.shelves.capacity() * size_of::<Shelf<PAYLOAD>>();
-        (self.part_bytes + directory) as u64
+        let shelves = self.shelves.capacity() * size_of::<Shelf<PAYLOAD>>();
+        (self.part_bytes + self.directory.heap_bytes() + shelves) as u64
     }
 
     pub fn contains(&self, member: &[u8]) -> bool {
@@ -98,7 +98,7 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
     /// The payload of a member.
     pub fn get(&self, member: &[u8]) -> Option<&[u8]> {
         let hash = self.hasher.hash_one(member);
-        let part = &self.shelves[self.shelf_of(prefix_of(hash))].part;
+        let part = &self.shelves[self.directory.shelf_of(prefix_of(hash))].part;
         part.find(hash, member).map(|at| part.item(at).1)
     }
 
@@ -111,8 +111,8 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
     pub fn fetch(&self, fetch: &mut Fetch) -> bool {
         fetch.step += 1;
         if fetch.step == 1 {
-            fetch.found = self.shelf_of(prefix_of(fetch.hash));
-            prefetch(std::ptr::from_ref(&self.shelves[fetch.found]).cast());
+            fetch.found = self.directory.shelf_of(prefix_of(fetch.hash));
+            prefetch_value(&self.shelves[fetch.found]);
             return true;
         }
         let part = &self.shelves[fetch.found].part;
@@ -127,7 +127,7 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
     /// Adds a member, or gives it another payload.
     pub fn insert(&mut self, member: &[u8], payload: &[u8]) -> Insertion {
         let hash = self.hasher.hash_one(member);
-        let mut shelf = self.shelf_of(prefix_of(hash));
+        let mut shelf = self.directory.shelf_of(prefix_of(hash));
         let part = &self.shelves[shelf].part;
         let mut outcome = Insertion::Added;
         if let Some(at) = part.find(hash, member) {
@@ -148,7 +148,7 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
         }
         let bytes = item_bytes::<PAYLOAD>(member, payload);
         while !self.shelves[shelf].part.has_room(bytes) && self.make_room(shelf, bytes) {
-            shelf = self.shelf_of(prefix_of(hash));
+            shelf = self.directory.shelf_of(prefix_of(hash));
         }
         self.items += 1;
         self.change(shelf, |part, hasher| {
@@ -160,7 +160,7 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
     /// Removes a member; `false` when it is not there.
     pub fn remove(&mut self, member: &[u8]) -> bool {
         let hash = self.hasher.hash_one(member);
-        let shelf = self.shelf_of(prefix_of(hash));
+        let shelf = self.directory.shelf_of(prefix_of(hash));
         let Some(at) = self.shelves[shelf].part.find(hash, member) else {
             return false;
         };
@@ -185,10 +185,10 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
         count: usize,
         mut visitor: impl FnMut(&'a [u8], &'a [u8]),
     ) -> Option<u32> {
-        let shelf = self.shelf_of(place);
+        let shelf = self.directory.shelf_of(place);
         let part = &self.shelves[shelf].part;
-        let next = self.starts.get(shelf + 1).copied();
-        if self.starts[shelf] == place && part.len() <= count {
+        let next = self.directory.start_of(shelf + 1);
+        if self.directory.start_of(shelf) == Some(place) && part.len() <= count {
             part.items()
                 .for_each(|(member, payload)| visitor(member, payload));
             return next;
@@ -255,26 +255,6 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
         !self.shelves.is_empty()
     }
 
-    /// The part of a prefix.
-    fn shelf_of(&self, prefix: u32) -> usize {
-        // Prefixes are evenly spread, so the part is near where the prefix says.
-        let starts = self.starts.as_slice();
-        let mut low = ((u64::from(prefix) * starts.len() as u64) >> u32::BITS) as usize;
-        let mut high = low + 1;
-        let mut step = 1;
-        while starts[low] > prefix {
-            high = low;
-            low = low.saturating_sub(step);
-            step *= 2;
-        }
-        while high < starts.len() && starts[high] <= prefix {
-            low = high;
-            high = (high + step).min(starts.len());
-            step *= 2;
-        }
-        low + starts[low..high].partition_point(|&start| start <= prefix) - 1
-    }
-
     fn change<R>(
         &mut self,
         shelf: usize,
@@ -300,7 +280,8 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
             return false;
         }
         let old = part.clone();
-        let middle = self.starts[shelf] | 1 << (DEPTH_MAX - 1 - old.depth);
+        let start = self.directory.start_of(shelf).unwrap_or_default();
+        let middle = start | 1 << (DEPTH_MAX - 1 - old.depth);
         let hasher = &self.hasher;
         let (lower, upper) = old.divided(
             |member| hasher.hash_one(member),
@@ -313,7 +294,7 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
             part: upper,
         };
         self.shelves[shelf].part = lower;
-        self.starts.insert(shelf + 1, middle);
+        self.directory.split(shelf, middle);
         self.shelves.insert(shelf + 1, upper);
         true
     }
@@ -322,7 +303,7 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
     fn join(&mut self, shelf: usize) {
         let mut shelf = shelf;
         while let Some(lower) = self.joinable(shelf) {
-            self.starts.remove(lower + 1);
+            self.directory.join(lower);
             let upper = self.shelves.remove(lower + 1);
             self.part_bytes -= upper.part.heap_bytes();
             let earliest_ms = self.shelves[lower].earliest_ms.min(upper.earliest_ms);
@@ -341,7 +322,8 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
         if part.depth == 0 || part.len() > ITEMS_MAX / JOINED_SHARE {
             return None;
         }
-        let is_upper = self.starts[shelf] & 1 << (DEPTH_MAX - part.depth) != 0;
+        let start = self.directory.start_of(shelf)?;
+        let is_upper = start & 1 << (DEPTH_MAX - part.depth) != 0;
         let other = if is_upper { shelf - 1 } else { shelf + 1 };
         let half = &self.shelves[other].part;
         let small = half.depth == part.depth
@@ -355,7 +337,9 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
 impl Table<true> {
     pub fn insert_time(&mut self, member: &[u8], time_ms: u64) {
         self.insert(member, &time_ms.to_le_bytes());
-        let shelf = self.shelf_of(prefix_of(self.hasher.hash_one(member)));
+        let shelf = self
+            .directory
+            .shelf_of(prefix_of(self.hasher.hash_one(member)));
         let earliest_ms = &mut self.shelves[shelf].earliest_ms;
         *earliest_ms = time_ms.min(*earliest_ms);
     }

@@ -58,6 +58,9 @@ const _: () = assert!(align_of::<Value>() == 8 && VALUE_BYTES.is_multiple_of(8))
 /// can grow.
 pub const INLINE_BYTES_MAX: usize = 1024;
 
+/// So much of a block is asked for ahead: with a short key and string that is all.
+const PREFETCH_BYTES: usize = 96;
+
 /// Bytes that an address may use.
 const ADDRESS_BITS: u32 = 48;
 
@@ -441,7 +444,7 @@ impl Tagged {
 
     /// Asks the processor to fetch the block, which will be read soon.
     pub fn prefetch(&self) {
-        prefetch(self.block().as_ptr().cast());
+        prefetch(self.block().as_ptr().cast(), PREFETCH_BYTES);
     }
 }
 

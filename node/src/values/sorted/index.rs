@@ -6,7 +6,7 @@
 //! need no spare room as hash tables do. The order of fingerprints is also the order of `ZSCAN`: a
 //! member keeps its fingerprint, whatever else changes.
 
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_value;
 use ahash::RandomState;
 use std::rc::Rc;
 
@@ -109,14 +109,14 @@ impl Index {
     /// Asks for what leads to the entries that [`leaves`](Self::leaves) will read.
     pub fn prefetch_part(&self, fingerprint: u32) {
         let (part, _) = self.part(fingerprint);
-        prefetch(std::ptr::from_ref(&**part).cast());
+        prefetch_value(&**part);
     }
 
     /// Asks for the entries that [`leaves`](Self::leaves) will most likely read.
     pub fn prefetch_entry(&self, fingerprint: u32) {
         let (part, depth) = self.part(fingerprint);
         if let Some(entry) = part.get(likely_position(part, fingerprint, depth)) {
-            prefetch(std::ptr::from_ref(entry).cast());
+            prefetch_value(entry);
         }
     }
 

@@ -19,6 +19,9 @@ const ITEM: usize = SCORE + START;
 /// Most bytes before the start of a leaf's last member, so that a start fits its two bytes.
 pub const LEAF_BYTES_LIMIT: usize = u16::MAX as usize;
 
+/// So much of what a search reads is asked for ahead.
+const PREFETCH_BYTES: usize = 128;
+
 #[derive(Debug, Clone, Default)]
 pub struct Leaf {
     bytes: Vec<u8>,
@@ -43,7 +46,7 @@ impl Leaf {
     /// Asks for what a search by member reads first; the rest lies behind it.
     pub fn prefetch(&self) {
         for place in [self.len() * SCORE, self.len() * ITEM] {
-            prefetch(self.bytes.as_ptr().wrapping_add(place));
+            prefetch(self.bytes.as_ptr().wrapping_add(place), PREFETCH_BYTES);
         }
     }
 

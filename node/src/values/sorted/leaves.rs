@@ -2,7 +2,7 @@
 //! within the tree.
 
 use super::leaf::Leaf;
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_value;
 use std::rc::Rc;
 
 /// Leaves that are copied together when a copy of the set is about to differ.
@@ -46,12 +46,12 @@ impl Leaves {
 
     /// Asks for what leads to a leaf.
     pub fn prefetch_slot(&self, number: u32) {
-        prefetch(std::ptr::from_ref(self.slot(number)).cast());
+        prefetch_value(self.slot(number));
     }
 
     /// Asks for what leads to the bytes of a leaf; reads what leads to it.
     pub fn prefetch_leaf(&self, number: u32) {
-        prefetch(std::ptr::from_ref(self.get(number)).cast());
+        prefetch_value(self.get(number));
     }
 
     fn slot(&self, number: u32) -> &Slot {

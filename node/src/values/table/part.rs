@@ -30,6 +30,10 @@ const LINEAR_AGAIN_ITEMS: usize = LINEAR_ITEMS_MAX / 2;
 /// Fewer bytes of removed items are not worth moving the others together.
 const HOLES_MIN: usize = 128;
 
+/// Bytes of the index and of an item that a look-up most often reads.
+const PROBED_BYTES: usize = 4 * size_of::<u32>();
+const ITEM_BYTES: usize = 64;
+
 /// Bytes before the buffer: the counters of an `Rc`.
 const COUNTER_BYTES: usize = 2 * size_of::<usize>();
 
@@ -193,8 +197,8 @@ impl<const PAYLOAD: bool> Part<PAYLOAD> {
     pub fn prefetch_place(&self, hash: u64) {
         let index = self.index();
         match index.get(probing::home(index.len(), tag_of(hash))) {
-            Some(place) => prefetch(std::ptr::from_ref(place).cast()),
-            None => prefetch(self.arena().as_ptr()),
+            Some(place) => prefetch(std::ptr::from_ref(place).cast(), PROBED_BYTES),
+            None => prefetch(self.arena().as_ptr(), ITEM_BYTES),
         }
     }
 
@@ -205,7 +209,7 @@ impl<const PAYLOAD: bool> Part<PAYLOAD> {
         if let Some(word) = found.and_then(|place| index[place])
             && let Some(byte) = self.arena().get(place_of(word))
         {
-            prefetch(std::ptr::from_ref(byte));
+            prefetch(byte, ITEM_BYTES);
         }
     }
 
