@@ -1,10 +1,12 @@
 //! How long the executor of one `kv-node` makes others wait at most, while it works on one key with
 //! millions of members or one slot with millions of keys; beside `redis-server`.
 //!
-//! A second connection sends `PING`, one after the other. What is told is the longest time one took
-//! and the 99.9th percentile. A machine that is busy otherwise makes every server look worse, so
-//! the same is measured while nothing happens.
+//! A second connection sends `PING`, one after the other. What is told is the longest time one took,
+//! the 99.9th percentile, and the most processor time that the server used, with all its threads,
+//! while one waited. A machine that is busy otherwise makes every server look worse but for the
+//! last figure, so the same is measured while nothing happens.
 
+use super::cpu_time::CpuClock;
 use super::servers::{Programs, Server};
 use super::{Section, Table};
 use anyhow::{Context, bail};
@@ -120,7 +122,7 @@ const BACKGROUND: Duration = Duration::from_secs(10);
 /// Measures and prints.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let programs = Programs::find().await?.durable();
-    let mut table = Table::new(&["while", "server", "p99.9 ms", "longest ms"]);
+    let mut table = Table::new(&["while", "server", "p99.9 ms", "longest ms", "most CPU ms"]);
     let count = if arguments.alone {
         1
     } else {
@@ -133,10 +135,12 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             eprintln!("{}: {}", server.name, step.name);
             let waits = measured(&server, step, arguments.entries).await?;
             let ms = |wait: Duration| format!("{:.2}", wait.as_secs_f64() * 1000.0);
-            let late = waits[waits.len() - 1 - waits.len() / 1000];
-            let longest = waits[waits.len() - 1];
-            let name = server.name.clone();
-            rows.push(vec![step.name.to_owned(), name, ms(late), ms(longest)]);
+            let late = waits[waits.len() - 1 - waits.len() / 1000].time;
+            let longest = waits[waits.len() - 1].time;
+            let busiest = waits.iter().map(|wait| wait.cpu_time).max();
+            let figures = [late, longest, busiest.unwrap_or_default()].map(ms);
+            let names = [step.name.to_owned(), server.name.clone()];
+            rows.push(names.into_iter().chain(figures).collect());
         }
     }
     rows.into_iter().flatten().for_each(|row| table.row(row));
@@ -148,12 +152,20 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long each `PING` took while the step was done, sorted.
-async fn measured(server: &Server, step: &Step, entries: usize) -> anyhow::Result<Vec<Duration>> {
+/// How long a `PING` took, and how much the server did meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Wait {
+    time: Duration,
+    cpu_time: Duration,
+}
+
+/// What each `PING` waited while the step was done, sorted.
+async fn measured(server: &Server, step: &Step, entries: usize) -> anyhow::Result<Vec<Wait>> {
     let address = server.running.address.clone();
+    let clock = CpuClock::of(server.running.process())?;
     let done = Arc::new(AtomicBool::new(false));
-    let pinging: JoinHandle<anyhow::Result<Vec<Duration>>> =
-        tokio::spawn(ping_until(address.clone(), Arc::clone(&done)));
+    let pinging: JoinHandle<anyhow::Result<Vec<Wait>>> =
+        tokio::spawn(ping_until(address.clone(), clock, Arc::clone(&done)));
     let worked = work(&address, &step.work, entries).await;
     done.store(true, Ordering::Relaxed);
     let mut waits = pinging.await.context("pinging")??;
@@ -162,13 +174,20 @@ async fn measured(server: &Server, step: &Step, entries: usize) -> anyhow::Resul
     Ok(waits)
 }
 
-async fn ping_until(address: String, done: Arc<AtomicBool>) -> anyhow::Result<Vec<Duration>> {
+async fn ping_until(
+    address: String,
+    clock: CpuClock,
+    done: Arc<AtomicBool>,
+) -> anyhow::Result<Vec<Wait>> {
     let mut client = Client::connect(&address, PATIENCE).await?;
     let mut waits = Vec::new();
     while !done.load(Ordering::Relaxed) || waits.is_empty() {
-        let start = Instant::now();
+        let (start, cpu_start) = (Instant::now(), clock.now()?);
         client.call(&[b"PING"]).await?;
-        waits.push(start.elapsed());
+        waits.push(Wait {
+            time: start.elapsed(),
+            cpu_time: clock.now()?.saturating_sub(cpu_start),
+        });
     }
     Ok(waits)
 }
