@@ -76,7 +76,7 @@ impl Hash {
     pub fn fetch_of(&self, field: &[u8]) -> Option<Fetch> {
         match &self.0 {
             Layout::Large(large) => Some(large.values.fetch_of(field)),
-            _ => None,
+            Layout::Small(_) => None,
         }
     }
 
@@ -84,7 +84,7 @@ impl Hash {
     pub fn fetch(&self, fetch: &mut Fetch) -> bool {
         match &self.0 {
             Layout::Large(large) => large.values.fetch(fetch),
-            _ => false,
+            Layout::Small(_) => false,
         }
     }
 
