@@ -317,11 +317,14 @@ fn keyspace(text: &mut String, engine: &Engine, now_ms: u64) {
     if !keyspace.is_empty() {
         let (keys, expires) = (keyspace.len(), keyspace.volatile_len());
         let ttl_ms = average_ttl_ms(engine, now_ms);
-        // Redis and Valkey have a name each for the hashes whose fields expire.
-        let hashes = keyspace.volatile_hashes();
+        // Redis and Valkey have a name each for the hashes whose fields expire. They stand here
+        // only where there are some: exporters that know three parts refuse a line with more.
+        let hashes = match keyspace.volatile_hashes() {
+            0 => String::new(),
+            some => format!(",subexpiry={some},keys_with_volatile_items={some}"),
+        };
         lines!(text, "db0": format_args!(
-            "keys={keys},expires={expires},avg_ttl={ttl_ms},subexpiry={hashes},\
-             keys_with_volatile_items={hashes}"
+            "keys={keys},expires={expires},avg_ttl={ttl_ms}{hashes}"
         ));
     }
 }

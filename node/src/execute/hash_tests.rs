@@ -479,4 +479,8 @@ fn hashes_whose_fields_expire_are_counted() {
     check(&mut party, "HGETALL d", 0);
     check(&mut party, "HPEXPIRE d 1000 FIELDS 1 g", 1);
     check(&mut party, "FLUSHALL", 0);
+    party.run(0, "SET plain 1");
+    let info = party.run(0, "INFO keyspace");
+    assert!(info.contains("db0:keys=1,expires=0,avg_ttl=0"), "{info}");
+    assert!(!info.contains("subexpiry"), "{info}");
 }

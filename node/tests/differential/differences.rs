@@ -119,9 +119,6 @@ pub const CLIENT_FIELDS: [&str; 5] = [
     "tot-cmds",
 ];
 
-/// Parts of lines of `INFO` that are newer: of Redis 7.4 and of Valkey 9.
-pub const INFO_PARTS: [&str; 2] = ["subexpiry", "keys_with_volatile_items"];
-
 /// Rows of `COMMAND` that differ from Redis 7.0, and why.
 pub const ROWS: &[(&str, &str)] = &[
     ("script|show", "of Valkey 8"),
