@@ -57,9 +57,15 @@ impl Engine {
 
     fn clients_limit(&self) -> u64 {
         let maxmemory_bytes = self.config.maxmemory_bytes;
-        self.config.clients_memory.bytes(maxmemory_bytes)
+        match self.config.clients_memory.bytes(maxmemory_bytes) {
+            0 => 0,
+            bytes => bytes.max(LIMIT_BYTES_MIN),
+        }
     }
 }
+
+/// A lower limit would leave nobody; it is Redis' least one.
+const LIMIT_BYTES_MIN: u64 = 128 * 1024;
 
 /// What a session takes of the memory for clients. The operator and other members are never in the
 /// way, nor is who is on its way out.
@@ -93,6 +99,8 @@ mod tests {
         let _exempt = open(2_000_000, true);
         engine.evict_clients();
         assert_eq!(engine.kills, []);
+        engine.config.clients_memory = ClientsMemory::Bytes(1);
+        assert_eq!(engine.clients_limit(), LIMIT_BYTES_MIN);
         engine.config.clients_memory = ClientsMemory::Bytes(500_000);
         engine.evict_clients();
         assert_eq!(engine.kills, [large]);

@@ -258,9 +258,7 @@ const fn list_size(name: &'static str) -> ConfigOption {
         name,
         |config, _| config.encodings.list_size.to_string(),
         |config, text| {
-            let size = parse_i64(text.as_bytes());
-            config.encodings.list_size =
-                size.ok_or("argument couldn't be parsed into an integer")?;
+            config.encodings.list_size = signed(text, i64::from(i32::MIN), INT_MAX as i64)?;
             Ok(())
         },
     )
@@ -323,7 +321,14 @@ const OPTIONS: &[ConfigOption] = &[
     encoding!("hash-max-ziplist-entries", hash_entries_max, number),
     encoding!("hash-max-ziplist-value", hash_bytes_max, memory),
     encoding!("hll-sparse-max-bytes", hyperloglog_sparse_bytes_max, memory),
-    encoding!("list-compress-depth", list_compress_depth, number),
+    settable(
+        "list-compress-depth",
+        |config, _| config.encodings.list_compress_depth.to_string(),
+        |config, text| {
+            config.encodings.list_compress_depth = number(text, 0, INT_MAX)?;
+            Ok(())
+        },
+    ),
     list_size("list-max-listpack-size"),
     list_size("list-max-ziplist-size"),
     settable(

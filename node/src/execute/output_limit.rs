@@ -72,7 +72,7 @@ pub fn write(limits: &[OutputLimit; 3]) -> String {
 pub fn parse(limits: &mut [OutputLimit; 3], text: &str) -> Result<(), String> {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let (groups, rest) = words.as_chunks::<4>();
-    if groups.is_empty() || !rest.is_empty() {
+    if !rest.is_empty() {
         return Err("Wrong number of arguments in buffer limit configuration.".to_owned());
     }
     for [name, hard, soft, seconds] in groups {
@@ -105,14 +105,9 @@ mod tests {
         let mut limits = DEFAULT_LIMITS;
         assert_eq!(parse(&mut limits, "replica 1kb 2 3 normal 5 6 7"), Ok(()));
         let expect = "normal 5 6 7 slave 1024 2 3 pubsub 33554432 8388608 60";
+        assert_eq!(parse(&mut limits, ""), Ok(()));
         assert_eq!(write(&limits), expect);
-        for wrong in [
-            "",
-            "normal 1 2",
-            "other 1 2 3",
-            "normal x 2 3",
-            "normal 1 2 -3",
-        ] {
+        for wrong in ["normal 1 2", "other 1 2 3", "normal x 2 3", "normal 1 2 -3"] {
             assert!(parse(&mut limits, wrong).is_err(), "{wrong}");
         }
     }

@@ -262,6 +262,39 @@ fn memory_stats_count_clients_scripts_and_what_the_system_gave() {
 }
 
 #[test]
+fn the_size_of_a_part_of_a_list_is_an_int() {
+    Bench::new().check(
+        "CONFIG SET list-max-listpack-size 2147483648
+         > -ERR CONFIG SET failed (possibly related to argument 'list-max-listpack-size') - \
+         argument must be between -2147483648 and 2147483647 inclusive
+         CONFIG SET list-max-listpack-size -2147483648
+         > +OK
+         CONFIG SET list-compress-depth 2147483648
+         > -ERR CONFIG SET failed (possibly related to argument 'list-compress-depth') - argument \
+         must be between 0 and 2147483647 inclusive
+         CONFIG SET list-max-listpack-size x
+         > -ERR CONFIG SET failed (possibly related to argument 'list-max-listpack-size') - \
+         argument couldn't be parsed into an integer",
+    );
+}
+
+#[test]
+fn lengths_and_times_may_be_as_large_as_a_long() {
+    Bench::new().check(
+        "CONFIG SET acllog-max-len 9223372036854775807 latency-monitor-threshold 2147483648
+         > +OK
+         CONFIG SET acllog-max-len 128 latency-monitor-threshold 0
+         > +OK
+         CONFIG SET maxmemory-clients -1
+         > -ERR CONFIG SET failed (possibly related to argument 'maxmemory-clients') - argument \
+         must be a memory or percent value",
+    );
+    let mut bench = Bench::new();
+    let words: [&[u8]; 4] = [b"CONFIG", b"SET", b"client-output-buffer-limit", b""];
+    assert_eq!(bench.run_raw(&words), b"+OK\r\n");
+}
+
+#[test]
 fn a_level_of_the_log_is_one_of_five() {
     Bench::new().check(
         "CONFIG SET loglevel warning

@@ -1,6 +1,6 @@
 //! Options on who may do what.
 
-use super::{ConfigOption, INT_MAX, at_start, number, settable, yes_no};
+use super::{ConfigOption, at_start, number, settable, yes_no};
 
 pub const OPTIONS: &[ConfigOption] = &[
     settable(
@@ -26,7 +26,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         "acllog-max-len",
         |config, _| config.acl_log_entries_max.to_string(),
         |config, text| {
-            config.acl_log_entries_max = number(text, 0, INT_MAX)? as usize;
+            config.acl_log_entries_max = number(text, 0, i64::MAX as u64)? as usize;
             Ok(())
         },
     ),

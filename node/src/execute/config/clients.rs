@@ -30,7 +30,11 @@ impl fmt::Display for ClientsMemory {
 impl ClientsMemory {
     fn parse(text: &str) -> Result<Self, String> {
         let Some(percent) = text.strip_suffix('%') else {
-            return memory(text, 0, u64::MAX >> 1).map(Self::Bytes);
+            let bytes = memory(text, 0, u64::MAX >> 1);
+            return bytes.map(Self::Bytes).map_err(|reason| {
+                // It may be a share of maxmemory, too.
+                reason.replace("a memory value", "a memory or percent value")
+            });
         };
         match percent.parse() {
             Ok(percent @ 0..=100) => Ok(Self::Percent(percent)),

@@ -1,7 +1,7 @@
 //! Options on what is measured and logged of commands.
 
 use super::access::switch;
-use super::{ConfigOption, INT_MAX, number, settable, signed, yes_no};
+use super::{ConfigOption, number, settable, signed, yes_no};
 use crate::execute::command_log::{Kind, LogLimit};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +75,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         "latency-monitor-threshold",
         |config, _| config.measures.latency_threshold_ms.to_string(),
         |config, text| {
-            config.measures.latency_threshold_ms = number(text, 0, INT_MAX)?;
+            config.measures.latency_threshold_ms = number(text, 0, i64::MAX as u64)?;
             Ok(())
         },
     ),
