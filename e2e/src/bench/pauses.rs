@@ -1,10 +1,10 @@
 //! How long the executor of one `kv-node` makes others wait at most, while it works on one key with
 //! millions of members or one slot with millions of keys; beside `redis-server`.
 //!
-//! A second connection sends `PING`, one after the other. What is told is the longest time one took,
-//! the 99.9th percentile, and the most processor time that the server used, with all its threads,
-//! while one waited. A machine that is busy otherwise makes every server look worse but for the
-//! last figure, so the same is measured while nothing happens.
+//! A second connection sends `PING`, one after the other. What is told is the longest time one
+//! took, the 99.9th percentile, and the most processor time that the server used, with all its
+//! threads, while one waited. A machine that is busy otherwise makes every server look worse but
+//! for the last figure, so the same is measured while nothing happens.
 
 use super::cpu_time::CpuClock;
 use super::servers::{Programs, Server};
