@@ -2,6 +2,7 @@
 
 mod access;
 mod clients;
+mod decided;
 mod fixed;
 mod kept;
 mod measures;
@@ -286,6 +287,7 @@ pub fn options() -> impl Iterator<Item = &'static ConfigOption> {
         .chain(clients::OPTIONS)
         .chain(measures::OPTIONS)
         .chain(kept::OPTIONS)
+        .chain(decided::OPTIONS)
         .chain(fixed::OPTIONS)
         .chain(watching::OPTIONS)
 }
@@ -497,6 +499,10 @@ mod tests {
                 "save" => "3600 1 300 100",
                 "enable-debug-command" => "local",
                 "loglevel" => "verbose",
+                "active-defrag-cycle-max" | "active-defrag-cycle-min" => "50",
+                "repl-diskless-load" => "swapdb",
+                "shutdown-on-sigint" | "shutdown-on-sigterm" => "nosave force",
+                "oom-score-adj-values" => "1 2 3",
                 _ if shown == "yes" => "no",
                 _ if shown == "no" => "yes",
                 _ => "77777",

@@ -29,6 +29,8 @@ pub const OPTIONS: &[ConfigOption] = &[
     fixed("dir", |_, facts| facts.dir.clone().unwrap_or_default()).takes_own_value(),
     always!("enable-module-command", "no"),
     always!("enable-protected-configs", "no"),
+    // Values are never logged.
+    always!("hide-user-data-from-log", "yes").takes_own_value(),
     always!("io-threads", "1"),
     always!("io-threads-do-reads", "no"),
     always!("key-load-delay", "0").takes_own_value().hidden(),
@@ -54,6 +56,8 @@ pub const OPTIONS: &[ConfigOption] = &[
     always!("tls-port", "0").takes_own_value(),
     always!("unixsocket", ""),
     always!("unixsocketperm", "0"),
+    // What takes long is measured by LATENCY; no signal looks into it.
+    always!("watchdog-period", "0").takes_own_value(),
 ];
 
 /// Host and port of the primary that this member replicates.

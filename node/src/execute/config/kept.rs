@@ -25,22 +25,23 @@ macro_rules! kept {
         .kept($reason)
     };
 }
+pub(super) use kept;
 
 const FREED_LATER: &str = "what is large is always freed little by little";
 
 const NO_SNAPSHOTS: &str = "the log is written all the time; its base is an RDB file with checksum";
 
-const SYSTEM_USER: &str = "members authenticate to each other with the system's password";
+pub const SYSTEM_USER: &str = "members authenticate to each other with the system's password";
 
 const STREAMS: &str = "a replica counts as long as its stream lives";
 
 const NO_TIMER: &str = "what has to be done regularly is done every 20 ms";
 
-fn yes_or_no(text: &str) -> Result<String, String> {
+pub fn yes_or_no(text: &str) -> Result<String, String> {
     switch(text).map(yes_no)
 }
 
-fn count(text: &str) -> Result<String, String> {
+pub fn count(text: &str) -> Result<String, String> {
     number(text, 0, INT_MAX).map(|value| value.to_string())
 }
 

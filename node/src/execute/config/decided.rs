@@ -1,0 +1,168 @@
+//! Options of Redis and Valkey about what something else decides here: the operator's topology, the
+//! stream between members, the log, the allocator. Tools set them on any server, so they are kept.
+
+use super::kept::{count, kept, yes_or_no};
+use super::{ConfigOption, memory, number, settable, signed};
+
+const OWN_STREAM: &str = "members have a stream of their own, whose limits are its own";
+
+const TOPOLOGY: &str = "the topology of the operator decides it";
+
+const LOG: &str = "the log and its base are written in one way, with checksums";
+
+const NOT_MOVED: &str = "freed memory goes back to the allocator; nothing is moved";
+
+const ONE_REPLY_BUFFER: &str = "how replies are written and keys fetched ahead is measured, not set";
+
+const HANDS_OVER: &str = "a member that stops hands over first, for --handover-timeout-seconds";
+
+fn bytes(text: &str) -> Result<String, String> {
+    memory(text, 0, u64::MAX >> 1).map(|value| value.to_string())
+}
+
+fn seconds(text: &str) -> Result<String, String> {
+    number(text, 1, super::INT_MAX).map(|value| value.to_string())
+}
+
+fn percent(text: &str) -> Result<String, String> {
+    number(text, 1, 99).map(|value| value.to_string())
+}
+
+fn any(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+/// One of some words.
+fn one_of(text: &str, words: &[&str]) -> Result<String, String> {
+    let text = text.to_ascii_lowercase();
+    if words.contains(&text.as_str()) {
+        return Ok(text);
+    }
+    let words = words.join(", ");
+    Err(format!(
+        "argument(s) must be one of the following: {words}"
+    ))
+}
+
+/// Signals' options: `default`, or several of the others.
+fn on_signal(text: &str) -> Result<String, String> {
+    const WORDS: &[&str] = &["default", "save", "nosave", "now", "force"];
+    let words = text.split_whitespace().map(|word| one_of(word, WORDS));
+    let words = words.collect::<Result<Vec<_>, _>>()?;
+    let both = |word: &str| words.iter().any(|given| given == word);
+    if words.is_empty() || (both("save") && both("nosave")) {
+        return Err("Invalid combination of options.".to_owned());
+    }
+    Ok(words.join(" "))
+}
+
+/// Three values that do not fall, each from -2000 to 2000.
+fn oom_scores(text: &str) -> Result<String, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.len() != 3 {
+        return Err("wrong number of arguments".to_owned());
+    }
+    let scores = words.iter().map(|word| signed(word, -2000, 2000));
+    let scores = scores.collect::<Result<Vec<_>, _>>();
+    let scores = scores.map_err(|_| {
+        "Invalid oom-score-adj-values, elements must be between -2000 and 2000.".to_owned()
+    })?;
+    let texts: Vec<String> = scores.iter().map(i64::to_string).collect();
+    Ok(texts.join(" "))
+}
+
+pub const OPTIONS: &[ConfigOption] = &[
+    kept!("active-defrag-cycle-max", "25", percent, NOT_MOVED),
+    kept!("active-defrag-cycle-min", "1", percent, NOT_MOVED),
+    kept!("active-defrag-ignore-bytes", "104857600", bytes, NOT_MOVED),
+    kept!("active-defrag-max-scan-fields", "1000", seconds, NOT_MOVED),
+    kept!("active-defrag-threshold-lower", "10", count, NOT_MOVED),
+    kept!("active-defrag-threshold-upper", "100", count, NOT_MOVED),
+    kept!("aof-disable-auto-gc", "no", yes_or_no, LOG),
+    kept!("aof-rewrite-incremental-fsync", "yes", yes_or_no, LOG),
+    kept!("aof-timestamp-enabled", "no", yes_or_no, LOG),
+    kept!(
+        "cluster-allow-pubsubshard-when-down",
+        "yes",
+        yes_or_no,
+        TOPOLOGY
+    ),
+    kept!("cluster-allow-reads-when-down", "no", yes_or_no, TOPOLOGY),
+    kept!(
+        "cluster-allow-replica-migration",
+        "yes",
+        yes_or_no,
+        TOPOLOGY
+    ),
+    kept!("cluster-link-sendbuf-limit", "0", bytes, TOPOLOGY),
+    kept!("cluster-migration-barrier", "1", count, TOPOLOGY),
+    kept!("cluster-node-timeout", "15000", count, TOPOLOGY),
+    kept!("cluster-replica-no-failover", "no", yes_or_no, TOPOLOGY),
+    kept!("cluster-replica-validity-factor", "10", count, TOPOLOGY),
+    kept!("cluster-slave-no-failover", "no", yes_or_no, TOPOLOGY),
+    kept!("cluster-slave-validity-factor", "10", count, TOPOLOGY),
+    kept!("dual-channel-replication-enabled", "no", yes_or_no, OWN_STREAM),
+    kept!(
+        "extended-redis-compatibility",
+        "no",
+        yes_or_no,
+        "what is asked of Redis is always answered as Redis does"
+    ),
+    kept!("jemalloc-bg-thread", "yes", yes_or_no, NOT_MOVED),
+    kept!("loading-process-events-interval-bytes", "2097152", bytes, LOG),
+    kept!(
+        "min-io-threads-avoid-copy-reply",
+        "7",
+        count,
+        ONE_REPLY_BUFFER
+    ),
+    kept!(
+        "min-string-size-avoid-copy-reply",
+        "16384",
+        count,
+        ONE_REPLY_BUFFER
+    ),
+    kept!(
+        "min-string-size-avoid-copy-reply-threaded",
+        "65536",
+        count,
+        ONE_REPLY_BUFFER
+    ),
+    kept!("no-appendfsync-on-rewrite", "no", yes_or_no, LOG),
+    kept!(
+        "oom-score-adj-values",
+        "0 200 800",
+        oom_scores,
+        "Kubernetes sets the score of a container"
+    ),
+    kept!("prefetch-batch-max-size", "16", count, ONE_REPLY_BUFFER),
+    kept!("primaryauth", "", any, super::kept::SYSTEM_USER),
+    kept!("primaryuser", "", any, super::kept::SYSTEM_USER),
+    kept!("rdb-del-sync-files", "no", yes_or_no, LOG),
+    kept!(
+        "rdb-key-save-delay",
+        "0",
+        |text| signed(text, i64::from(i32::MIN), i64::from(i32::MAX)).map(|us| us.to_string()),
+        LOG
+    ),
+    kept!("rdb-save-incremental-fsync", "yes", yes_or_no, LOG),
+    kept!("repl-backlog-ttl", "3600", count, OWN_STREAM),
+    kept!("repl-disable-tcp-nodelay", "no", yes_or_no, OWN_STREAM),
+    kept!(
+        "repl-diskless-load",
+        "disabled",
+        |text| one_of(text, &["disabled", "on-empty-db", "swapdb"]),
+        OWN_STREAM
+    ),
+    kept!("repl-diskless-sync", "yes", yes_or_no, OWN_STREAM),
+    kept!("repl-diskless-sync-delay", "5", count, OWN_STREAM),
+    kept!("repl-diskless-sync-max-replicas", "0", count, OWN_STREAM),
+    kept!("repl-ping-replica-period", "10", seconds, OWN_STREAM),
+    kept!("repl-ping-slave-period", "10", seconds, OWN_STREAM),
+    kept!("repl-timeout", "60", seconds, OWN_STREAM),
+    kept!("replica-serve-stale-data", "yes", yes_or_no, TOPOLOGY),
+    kept!("shutdown-on-sigint", "default", on_signal, HANDS_OVER),
+    kept!("shutdown-on-sigterm", "default", on_signal, HANDS_OVER),
+    kept!("shutdown-timeout", "10", count, HANDS_OVER),
+    kept!("slave-serve-stale-data", "yes", yes_or_no, TOPOLOGY),
+];
