@@ -169,6 +169,9 @@ pub struct Engine {
     pub interrupt: Option<Decide>,
     /// Holds the thread for `DEBUG SLEEP`.
     pub stall: Option<fn(std::time::Duration)>,
+    /// How long it held the thread in the request being executed: so much later is it for those
+    /// who wait for keys.
+    pub stalled_ms: u64,
     /// Keys that nobody asks for are removed when they expire.
     pub expires_actively: bool,
     /// How many scripts and functions have begun to run.
@@ -235,6 +238,7 @@ impl Engine {
             scripts: Scripts::default(),
             interrupt: None,
             stall: None,
+            stalled_ms: 0,
             expires_actively: true,
             scripts_begun: 0,
             script_strayed: false,
@@ -352,7 +356,8 @@ impl Engine {
             self.keep_waiting(id, command, arguments);
         }
         if !self.blocked.is_empty() {
-            self.serve_blocked(now_ms);
+            let stalled_ms = std::mem::take(&mut self.stalled_ms);
+            self.serve_blocked(now_ms + stalled_ms);
             self.take_mail_into(id, out);
         }
         outcome
@@ -453,7 +458,8 @@ impl Engine {
     ) -> Result<(), Refusal> {
         let slot_of = |key: &[u8]| self.keyspace.hashed_with(&self.hint, key).slot;
         self.view.check(session, command, arguments, slot_of)?;
-        if command.has(flag::WRITE) && self.config.maxmemory_bytes > 0 {
+        if self.config.maxmemory_bytes > 0 {
+            // Before any request, as in Redis: what it answers comes after what was evicted.
             self.make_room(now_ms);
             if command.has(flag::DENY_OOM) && self.is_full() {
                 return Err(Refusal::OutOfMemory);

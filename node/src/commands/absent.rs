@@ -5,6 +5,7 @@ use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE, WRITE};
 use super::key_spec::{Begin, Find, KeySpec};
 use super::{Command, Support, command, help};
 use crate::execute::Context;
+use protocol::status::Role;
 use smallvec::SmallVec;
 
 const USUAL: u32 = ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE;
@@ -84,7 +85,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .flags(USUAL)
     .absent(OWN_STREAM),
-    command("replicaof", 3, Server, "5.0.0", "Makes a replica.", refuse)
+    command("replicaof", 3, Server, "5.0.0", "Makes a replica.", follow)
         .flags(USUAL)
         .absent(BY_TOPOLOGY),
     command(
@@ -114,7 +115,7 @@ pub const COMMANDS: &[Command] = &[
         .flags(DANGEROUS)
         .category("keyspace")
         .absent("FLUSHALL empties a shard"),
-    command("slaveof", 3, Server, "1.0.0", "Makes a replica.", refuse)
+    command("slaveof", 3, Server, "1.0.0", "Makes a replica.", follow)
         .flags(USUAL)
         .absent(BY_TOPOLOGY),
     command("swapdb", 3, Server, "4.0.0", "Swaps databases.", refuse)
@@ -197,6 +198,16 @@ const MODULE: &[Command] = &[
     .flags(USUAL)
     .absent(NO_MODULES),
 ];
+
+/// A primary is none's replica already: who makes sure of that may.
+fn follow(context: &mut Context, arguments: &[&[u8]]) {
+    let is = |at: usize, word: &str| arguments[at].eq_ignore_ascii_case(word.as_bytes());
+    let leads = matches!(context.engine.view.role, Role::Primary | Role::Standalone);
+    if is(1, "no") && is(2, "one") && leads {
+        return context.reply.ok();
+    }
+    refuse(context, arguments);
+}
 
 pub fn refuse(context: &mut Context, _arguments: &[&[u8]]) {
     if let Support::Absent(reason) = context.command.support {

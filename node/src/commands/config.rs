@@ -119,7 +119,12 @@ impl Engine {
 
 /// Why an option cannot be set to a value, beside what the option itself says.
 fn objection(engine: &Engine, option: &ConfigOption, value: &[u8]) -> Option<&'static str> {
-    if option.name == "save" && !value.trim_ascii().is_empty() && engine.view.facts.dir.is_none() {
+    let asks_for_disk = match option.name {
+        "appendonly" => value.eq_ignore_ascii_case(b"yes"),
+        "save" => !value.trim_ascii().is_empty(),
+        _ => false,
+    };
+    if asks_for_disk && engine.view.facts.dir.is_none() {
         return Some("nothing is kept on disk: the server was started without a directory");
     }
     let own = option.takes_own_value && engine.option(option).as_bytes() == value;

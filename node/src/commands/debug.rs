@@ -28,7 +28,8 @@ pub const COMMANDS: &[Command] = &[command(
 .flags(ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE)
 .partial(
     "off unless enable-debug-command is yes or local; DIGEST, DIGEST-VALUE, ERROR, HELP, LOADAOF, \
-     OBJECT, POPULATE, PROTOCOL, QUICKLIST-PACKED-THRESHOLD, RELOAD, SET-ACTIVE-EXPIRE, SLEEP",
+     OBJECT, PAUSE-CRON, POPULATE, PROTOCOL, QUICKLIST-PACKED-THRESHOLD, RELOAD, REPLYBUFFER, \
+     SET-ACTIVE-EXPIRE, SLEEP",
 )];
 
 /// `DEBUG SLEEP` sleeps no longer.
@@ -49,6 +50,8 @@ const HELP: &[&str] = &[
     "    As RELOAD.",
     "OBJECT <key>",
     "    Describes a value.",
+    "PAUSE-CRON <0|1>",
+    "    Accepted; what is done regularly goes on.",
     "POPULATE <count> [<prefix>] [<size>]",
     "    Creates strings <prefix>:<number>; the prefix is key unless given.",
     "PROTOCOL <type>",
@@ -57,6 +60,8 @@ const HELP: &[&str] = &[
     "    Accepted; lists here have no such limit.",
     "RELOAD",
     "    Writes every value in the RDB format and puts what is read back in its place.",
+    "REPLYBUFFER PEAK-RESET-TIME|RESIZING <value>",
+    "    Accepted; room for replies is given back when a connection is idle.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Whether keys that nobody asks for are removed when they expire.",
     "SLEEP <seconds>",
@@ -95,7 +100,9 @@ fn debug(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         (b"OBJECT", [key] | [key, _]) => return object(context, key),
         (b"POPULATE", [_] | [_, _] | [_, _, _]) => return populate(context, &arguments[2..]),
         (b"PROTOCOL", [kind]) => return protocol_types::reply(context, kind),
-        (b"QUICKLIST-PACKED-THRESHOLD", [_]) => context.reply.ok(),
+        (b"QUICKLIST-PACKED-THRESHOLD" | b"PAUSE-CRON", [_]) | (b"REPLYBUFFER", [_, _]) => {
+            context.reply.ok();
+        }
         (b"SET-ACTIVE-EXPIRE", [on]) => {
             context.engine.expires_actively = *on != b"0";
             context.reply.ok();
@@ -143,6 +150,7 @@ fn digest_values(context: &mut Context, keys: &[&[u8]]) {
 fn object(context: &mut Context, key: &[u8]) -> Result<(), Failure> {
     let key = context.hashed(key);
     let now_ms = context.now_ms;
+    let encodings = context.engine.config.encodings;
     let entry = context.peek(&key).ok_or("ERR no such key")?;
     // What stands around the value in a payload: its type, the version and a checksum.
     let length = rdb::dump(entry.value()).len().saturating_sub(11);
@@ -153,7 +161,15 @@ fn object(context: &mut Context, key: &[u8]) -> Result<(), Failure> {
         entry.encoding(),
         idle_seconds(access, now_ms)
     );
-    context.reply.simple(&text);
+    let list = match entry.encoding() {
+        "quicklist" => format!(
+            " ql_listpack_max:{} ql_compressed:{}",
+            encodings.list_size,
+            u8::from(encodings.list_compress_depth > 0)
+        ),
+        _ => String::new(),
+    };
+    context.reply.simple(&(text + &list));
     Ok(())
 }
 
@@ -242,6 +258,7 @@ fn sleep(context: &mut Context, seconds: &[u8]) {
     let seconds = seconds.unwrap_or(0.0).clamp(0.0, SLEEP_SECONDS_MAX);
     if let (Ok(time), Some(stall)) = (Duration::try_from_secs_f64(seconds), context.engine.stall) {
         stall(time);
+        context.engine.stalled_ms = time.as_millis() as u64;
     }
     context.reply.ok();
 }

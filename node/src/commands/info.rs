@@ -12,7 +12,7 @@ macro_rules! lines {
 
 mod commands;
 mod keysizes;
-mod memory;
+pub mod memory;
 mod replication;
 
 use super::Group::Server;

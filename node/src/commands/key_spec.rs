@@ -86,6 +86,13 @@ pub fn end(last: i32, count: i32) -> i32 {
     }
 }
 
+/// How many keys the argument at `at` says that there are from `first` on.
+fn counted_keys(arguments: &[&[u8]], at: i32, first: i32, step: i32) -> Option<i32> {
+    let number = parse_i64(arguments.get(at as usize)?)?;
+    let most = i64::from((arguments.len() as i32 - first) / step.max(1));
+    (0..=most).contains(&number).then_some(number as i32)
+}
+
 impl KeySpec {
     /// Adds the positions of its keys.
     pub fn find(&self, arguments: &[&[u8]], found: &mut SmallVec<[usize; 8]>) {
@@ -112,16 +119,9 @@ impl KeySpec {
                 first,
                 step,
             } => {
-                let number = arguments.get((begin + at) as usize);
-                let number = number.and_then(|number| parse_i64(number)).unwrap_or(0);
                 let first = begin + first;
-                // As many as there are not: the command will refuse that.
-                let most = i64::from((count - first) / step.max(1));
-                let number = if (0..=most).contains(&number) {
-                    number as i32
-                } else {
-                    0
-                };
+                // A wrong count: the command will refuse that.
+                let number = counted_keys(arguments, begin + at, first, step).unwrap_or(0);
                 (first, first + number * step, step)
             }
             Find::Function(_) | Find::Unknown => return,
@@ -131,6 +131,15 @@ impl KeySpec {
                 .step_by(step.max(1) as usize)
                 .map(|i| i as usize),
         );
+    }
+
+    /// Whether it counts keys, and the count is none or more than there are arguments.
+    pub fn miscounts(&self, arguments: &[&[u8]]) -> bool {
+        let Find::Count { count, first, step } = self.find else {
+            return false;
+        };
+        let begin = self.begin(arguments);
+        begin.is_some_and(|at| counted_keys(arguments, at + count, at + first, step).is_none())
     }
 
     /// Whether the positions of the keys depend on the arguments.
@@ -232,6 +241,8 @@ mod tests {
     fn keys_are_found_where_the_specification_says() {
         check(&counted("RO", 1), "zunion 2 a b weights 1 2", &[2, 3]);
         check(&counted("RO", 1), "zunion 9 a b", &[]);
+        assert!(counted("RO", 1).miscounts(&[b"zunion", b"9", b"a"]));
+        assert!(!counted("RO", 1).miscounts(&[b"zunion", b"1", b"a"]));
         check(&counted("RO", 1), "zunion -1 a b", &[]);
         check(&counted("RO", 1), "zunion x a b", &[]);
         let streams = KeySpec {

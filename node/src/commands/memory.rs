@@ -2,6 +2,7 @@
 
 use super::Group::Server;
 use super::flag::{LOADING, READ, STALE};
+use super::info::memory::ALLOCATOR;
 use super::{Command, answers, command, help};
 use crate::execute::Context;
 use crate::execute::context::{Failure, SYNTAX, integer};
@@ -198,7 +199,10 @@ fn purge(context: &mut Context, _arguments: &[&[u8]]) {
 }
 
 fn malloc_stats(context: &mut Context, _arguments: &[&[u8]]) {
-    context
-        .reply
-        .verbatim("txt", b"The allocator keeps no statistics of its own here.");
+    let resident = context.engine.view.facts.resident_bytes;
+    let used = context.engine.used_bytes();
+    let text = format!(
+        "Allocator: {ALLOCATOR}\nBytes of entries and buffers: {used}\nBytes resident: {resident}\n"
+    );
+    context.reply.verbatim("txt", text.as_bytes());
 }

@@ -162,6 +162,7 @@ fn scan(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let options = Options::parse(&arguments[2..], Scanned::Keys)?;
     let mut place = Some(Place::from_cursor(cursor));
     let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut expired: Vec<Vec<u8>> = Vec::new();
     let mut seen = 0;
     let mut visits = 0;
     while let Some(at) = place.filter(|_| seen < options.count) {
@@ -172,14 +173,20 @@ fn scan(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
                     .kind
                     .as_ref()
                     .is_none_or(|kind| kind == entry.value().type_name().as_bytes());
-            if fits && !entry.is_expired(context.now_ms) && context.engine.view.owns(at.slot) {
-                found.push(entry.key().to_vec());
+            if fits && context.engine.view.owns(at.slot) {
+                let gone = entry.is_expired(context.now_ms);
+                let keys = if gone { &mut expired } else { &mut found };
+                keys.push(entry.key().to_vec());
             }
         });
         visits += 1;
         if visits >= options.count.saturating_mul(VISITS_PER_COUNT) {
             break;
         }
+    }
+    for key in &expired {
+        let key = context.hashed(key);
+        context.engine.drop_if_expired(&key, context.now_ms);
     }
     let next = place.map_or(0, Place::to_cursor);
     reply_items(&mut context.reply, next, &found);

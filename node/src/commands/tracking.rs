@@ -6,6 +6,7 @@ use super::{Command, answers, command};
 use crate::execute::Context;
 use crate::execute::context::{Failure, SYNTAX, integer};
 use crate::execute::tracking::{Mode, Tracking};
+use std::rc::Rc;
 
 pub const TRACKING: Command = command(
     "client|tracking",
@@ -67,7 +68,7 @@ struct Options {
     opt_in: bool,
     opt_out: bool,
     broadcast: bool,
-    prefixes: Vec<Box<[u8]>>,
+    prefixes: Vec<Rc<[u8]>>,
 }
 
 impl Options {

@@ -211,6 +211,7 @@ impl Engine {
             return;
         };
         self.running.begin(id, &session);
+        self.running.again = true;
         let arguments: Vec<&[u8]> = waiting.arguments.iter().map(Vec::as_slice).collect();
         let mut out = Vec::new();
         let reply = ReplyWriter::new(&mut out, session.protocol);

@@ -1,6 +1,7 @@
 //! What clients do to each other: pauses, ends of waiting, monitors, kills.
 
 use super::Outcome;
+use super::config::DebugCommand;
 use super::tests::Party;
 
 #[test]
@@ -103,6 +104,51 @@ fn monitors_see_commands_but_no_secrets() {
     assert_eq!(party.run(0, "RESET"), "+RESET");
     party.run(1, "GET a");
     assert_eq!(party.mail(0), "");
+}
+
+#[test]
+fn monitors_see_a_request_that_waits_once() {
+    let mut party = Party::of(3);
+    party.run(0, "MONITOR");
+    party.run(1, "BLPOP list 0");
+    party.run(2, "LPUSH list a");
+    let seen = party.mail(0);
+    assert_eq!(seen.matches("\"BLPOP\"").count(), 1, "{seen}");
+    assert_eq!(seen.matches("\"LPUSH\"").count(), 1, "{seen}");
+}
+
+#[test]
+fn what_expires_while_the_server_sleeps_serves_no_one_who_waits() {
+    let mut party = Party::of(2);
+    party.engine.config.debug_command = DebugCommand::Yes;
+    party.engine.stall = Some(|_| ());
+    party.run(0, "BLPOP list 0");
+    for request in [
+        "MULTI",
+        "RPUSH list a",
+        "PEXPIRE list 100",
+        "DEBUG SLEEP 0.2",
+    ] {
+        party.run(1, request);
+    }
+    assert_eq!(party.run(1, "EXEC"), "*3 :1 :1 +OK");
+    assert_eq!(party.mail(0), "");
+    party.now_ms += 200;
+    party.run(1, "RPUSH list b");
+    assert_eq!(party.mail(0), "*2 $4 list $1 b");
+}
+
+#[test]
+fn scan_removes_the_expired_keys_that_it_meets() {
+    let mut party = Party::of(1);
+    party.run(0, "SET a 1 PX 5");
+    party.run(0, "HSET b f v");
+    party.run(0, "PEXPIRE b 5");
+    party.now_ms += 10;
+    assert_eq!(party.run(0, "SCAN 0 COUNT 1000000 TYPE hash"), "*2 $1 0 *0");
+    assert_eq!(party.run(0, "DBSIZE"), ":1");
+    assert_eq!(party.run(0, "SCAN 0 COUNT 1000000"), "*2 $1 0 *0");
+    assert_eq!(party.run(0, "DBSIZE"), ":0");
 }
 
 #[test]

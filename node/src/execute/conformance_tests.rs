@@ -263,3 +263,39 @@ fn many_keys_are_set_with_one_expiry() {
          > -ERR invalid expire time in 'msetex' command",
     );
 }
+
+#[test]
+fn a_server_that_follows_none_may_be_told_so() {
+    Bench::new().check(
+        "REPLICAOF NO ONE
+         > +OK
+         SLAVEOF no one
+         > +OK
+         REPLICAOF 127.0.0.1 1
+         > -ERR REPLICAOF is not supported: who replicates whom is decided by the topology of \
+         the operator",
+    );
+}
+
+#[test]
+fn keys_of_a_command_with_a_wrong_count_of_keys_are_not_told() {
+    Bench::new().check(
+        "COMMAND GETKEYSANDFLAGS ZINTERSTORE z 1443677133621497600 a
+         > -ERR Invalid arguments specified for command
+         COMMAND GETKEYS ZINTERSTORE z 1 a
+         > *2 $1 z $1 a",
+    );
+}
+
+#[test]
+fn a_log_that_has_no_directory_cannot_be_turned_on() {
+    Bench::new().check(
+        "CONFIG SET appendonly no
+         > +OK
+         CONFIG SET appendonly yes
+         > -ERR CONFIG SET failed (possibly related to argument 'appendonly') - nothing is kept on \
+         disk: the server was started without a directory
+         CONFIG GET appendonly
+         > *2 $10 appendonly $2 no",
+    );
+}

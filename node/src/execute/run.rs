@@ -18,7 +18,8 @@ impl Engine {
     ) -> Outcome {
         let began_ns = self.timing.begin();
         self.current = Some(command);
-        if !self.monitors.is_empty() && command.has(flag::SKIP_MONITOR) {
+        let shown = !self.monitors.is_empty() && !self.running.again;
+        if shown && command.has(flag::SKIP_MONITOR) {
             // A script is shown before what it runs.
             self.feed_monitors(session, command, arguments, now_ms);
         }
@@ -46,7 +47,7 @@ impl Engine {
             };
             engine.log_command(session, command, arguments, measured, now_ms);
         }
-        if !engine.monitors.is_empty() && !command.has(flag::SKIP_MONITOR) {
+        if shown && !command.has(flag::SKIP_MONITOR) {
             engine.feed_monitors(session, command, arguments, now_ms);
         }
         if session.tracking.is_some() {

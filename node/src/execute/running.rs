@@ -15,6 +15,8 @@ pub(super) struct Running {
     pub(super) listens: bool,
     /// Keys that it watches.
     pub(super) watching: usize,
+    /// A request that has waited is tried again: those who monitor have seen it.
+    pub(super) again: bool,
     /// What it does counts as no use of keys.
     pub(super) no_touch: bool,
     /// The client that it redirects to was found to be gone.
@@ -56,6 +58,7 @@ impl Running {
     /// Ends it; gives the messages.
     pub(super) fn end(&mut self) -> Vec<u8> {
         self.session = None;
+        self.again = false;
         self.no_touch = false;
         std::mem::take(&mut self.messages)
     }

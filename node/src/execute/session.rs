@@ -167,6 +167,9 @@ impl Buffers {
 /// What the name of a key, a channel or a prefix takes that a session holds, beside its bytes.
 pub const NAME_BYTES: usize = 64;
 
+/// What a prefix takes whose bytes are shared by all who listen to it.
+const PREFIX_BYTES: usize = 24;
+
 /// What kind of client it is, for `CLIENT LIST` and the limits of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -311,12 +314,8 @@ impl Session {
     pub fn used_bytes(&self) -> usize {
         let queued = self.transaction.as_ref().map_or(0, |queued| queued.bytes);
         let words = self.name.len() + self.library_name.len() + self.library_version.len();
-        let prefixes = self.tracking.as_ref().map_or(0, |own| {
-            own.prefixes
-                .iter()
-                .map(|prefix| prefix.len() + NAME_BYTES)
-                .sum()
-        });
+        let tracking = self.tracking.as_ref();
+        let prefixes = tracking.map_or(0, |own| own.prefixes.len() * PREFIX_BYTES);
         let subscribed = self.subscriptions.as_ref().map_or(0, |held| held.bytes());
         let unsent = self.unsent.bytes as usize + self.outbox.len();
         size_of::<Self>()

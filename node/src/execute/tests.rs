@@ -525,6 +525,15 @@ fn full_memory_evicts_or_refuses() {
 }
 
 #[test]
+fn any_request_evicts_first_when_memory_is_full() {
+    let mut bench = Bench::new();
+    bench.run("SET a 1");
+    bench.run("CONFIG SET maxmemory-policy allkeys-lru");
+    bench.run("CONFIG SET maxmemory 1");
+    assert_eq!(bench.run("DBSIZE"), ":0");
+}
+
+#[test]
 fn expired_keys_go_without_being_asked_for() {
     let mut bench = Bench::new();
     for number in 0..500 {

@@ -11,6 +11,7 @@ use super::session::{Session, SessionId};
 use crate::commands::{Command, flag};
 use protocol::resp::{Protocol, ReplyWriter};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// Where a RESP2 client that others redirect to hears of changes.
 const CHANNEL: &[u8] = b"__redis__:invalidate";
@@ -35,7 +36,8 @@ pub struct Tracking {
     pub redirect: Option<u64>,
     /// It is not told of its own changes.
     pub noloop: bool,
-    pub prefixes: BTreeSet<Box<[u8]>>,
+    /// The same bytes as in the table of all prefixes.
+    pub prefixes: BTreeSet<Rc<[u8]>>,
     /// `CLIENT CACHING` was said for the next command.
     pub caching: bool,
     /// The client that was to be told is gone.
@@ -69,7 +71,7 @@ pub struct Tracked {
     /// Clients that may have cached a key. They may have stopped to track since.
     keys: BTreeMap<Box<[u8]>, BTreeSet<u64>>,
     items: usize,
-    prefixes: BTreeMap<Box<[u8]>, Prefix>,
+    prefixes: BTreeMap<Rc<[u8]>, Prefix>,
     /// Some prefix has changes to be told.
     pending: bool,
 }
@@ -143,7 +145,9 @@ impl super::Context<'_> {
         own.noloop = wanted.noloop;
         own.broken = false;
         for prefix in wanted.prefixes {
-            let told = tracked.prefixes.entry(prefix.clone()).or_default();
+            let shared = tracked.prefixes.get_key_value(&prefix);
+            let prefix = shared.map_or(prefix, |(shared, _)| Rc::clone(shared));
+            let told = tracked.prefixes.entry(Rc::clone(&prefix)).or_default();
             told.sessions.insert(id);
             own.prefixes.insert(prefix);
         }

@@ -53,8 +53,8 @@ const DIFFERENCES: &[Difference] = &[
     ),
     difference(
         "config set appendonly",
-        "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - can't set immutable",
-        "whether there is a log is decided at the start, by --dir",
+        "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - nothing is kept",
+        "there is no log without a directory, which the start decides, by --dir",
     ),
     difference(
         "bitcount",

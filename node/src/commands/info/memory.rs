@@ -4,6 +4,9 @@ use crate::execute::Engine;
 use crate::execute::session::Session;
 use std::fmt::Write as _;
 
+/// The allocator that the binary is built with.
+pub const ALLOCATOR: &str = "jemalloc-5.3.1";
+
 pub fn memory(text: &mut String, engine: &Engine, _now_ms: u64) {
     let used = engine.used_bytes();
     let peak = engine.stats.used_bytes_peak.max(used);
@@ -31,7 +34,7 @@ pub fn memory(text: &mut String, engine: &Engine, _now_ms: u64) {
         "mem_fragmentation_ratio": format_args!("{:.2}", resident as f64 / used.max(1) as f64),
         "mem_fragmentation_bytes": resident as i64 - used as i64,
         "mem_not_counted_for_evict": 0,
-        "mem_allocator": "jemalloc-5.3.1",
+        "mem_allocator": ALLOCATOR,
         "active_defrag_running": 0,
         "lazyfree_pending_objects": engine.keyspace.garbage().pending(),
         "lazyfreed_objects": engine.keyspace.garbage().freed(),

@@ -12,7 +12,8 @@ const LOG: &str = "the log and its base are written in one way, with checksums";
 
 const NOT_MOVED: &str = "freed memory goes back to the allocator; nothing is moved";
 
-const ONE_REPLY_BUFFER: &str = "how replies are written and keys fetched ahead is measured, not set";
+const ONE_REPLY_BUFFER: &str =
+    "how replies are written and keys fetched ahead is measured, not set";
 
 const HANDS_OVER: &str = "a member that stops hands over first, for --handover-timeout-seconds";
 
@@ -28,10 +29,6 @@ fn percent(text: &str) -> Result<String, String> {
     number(text, 1, 99).map(|value| value.to_string())
 }
 
-fn any(text: &str) -> Result<String, String> {
-    Ok(text.to_owned())
-}
-
 /// One of some words.
 fn one_of(text: &str, words: &[&str]) -> Result<String, String> {
     let text = text.to_ascii_lowercase();
@@ -39,9 +36,7 @@ fn one_of(text: &str, words: &[&str]) -> Result<String, String> {
         return Ok(text);
     }
     let words = words.join(", ");
-    Err(format!(
-        "argument(s) must be one of the following: {words}"
-    ))
+    Err(format!("argument(s) must be one of the following: {words}"))
 }
 
 /// Signals' options: `default`, or several of the others.
@@ -81,6 +76,13 @@ pub const OPTIONS: &[ConfigOption] = &[
     kept!("aof-disable-auto-gc", "no", yes_or_no, LOG),
     kept!("aof-rewrite-incremental-fsync", "yes", yes_or_no, LOG),
     kept!("aof-timestamp-enabled", "no", yes_or_no, LOG),
+    kept!("aof-use-rdb-preamble", "yes", yes_or_no, LOG),
+    kept!(
+        "availability-zone",
+        "",
+        |text| Ok(text.to_owned()),
+        TOPOLOGY
+    ),
     kept!(
         "cluster-allow-pubsubshard-when-down",
         "yes",
@@ -101,15 +103,26 @@ pub const OPTIONS: &[ConfigOption] = &[
     kept!("cluster-replica-validity-factor", "10", count, TOPOLOGY),
     kept!("cluster-slave-no-failover", "no", yes_or_no, TOPOLOGY),
     kept!("cluster-slave-validity-factor", "10", count, TOPOLOGY),
-    kept!("dual-channel-replication-enabled", "no", yes_or_no, OWN_STREAM),
+    kept!(
+        "dual-channel-replication-enabled",
+        "no",
+        yes_or_no,
+        OWN_STREAM
+    ),
     kept!(
         "extended-redis-compatibility",
         "no",
         yes_or_no,
         "what is asked of Redis is always answered as Redis does"
     ),
+    kept!("io-threads-do-reads", "no", yes_or_no, ONE_REPLY_BUFFER),
     kept!("jemalloc-bg-thread", "yes", yes_or_no, NOT_MOVED),
-    kept!("loading-process-events-interval-bytes", "2097152", bytes, LOG),
+    kept!(
+        "loading-process-events-interval-bytes",
+        "2097152",
+        bytes,
+        LOG
+    ),
     kept!(
         "min-io-threads-avoid-copy-reply",
         "7",
@@ -136,8 +149,18 @@ pub const OPTIONS: &[ConfigOption] = &[
         "Kubernetes sets the score of a container"
     ),
     kept!("prefetch-batch-max-size", "16", count, ONE_REPLY_BUFFER),
-    kept!("primaryauth", "", any, super::kept::SYSTEM_USER),
-    kept!("primaryuser", "", any, super::kept::SYSTEM_USER),
+    kept!(
+        "primaryauth",
+        "",
+        |text| Ok(text.to_owned()),
+        super::kept::SYSTEM_USER
+    ),
+    kept!(
+        "primaryuser",
+        "",
+        |text| Ok(text.to_owned()),
+        super::kept::SYSTEM_USER
+    ),
     kept!("rdb-del-sync-files", "no", yes_or_no, LOG),
     kept!(
         "rdb-key-save-delay",
@@ -146,6 +169,12 @@ pub const OPTIONS: &[ConfigOption] = &[
         LOG
     ),
     kept!("rdb-save-incremental-fsync", "yes", yes_or_no, LOG),
+    kept!(
+        "rdb-version-check",
+        "strict",
+        |text| one_of(text, &["strict", "relaxed"]),
+        LOG
+    ),
     kept!("repl-backlog-ttl", "3600", count, OWN_STREAM),
     kept!("repl-disable-tcp-nodelay", "no", yes_or_no, OWN_STREAM),
     kept!(

@@ -1,7 +1,7 @@
 //! Options that follow from how the server was started or built. Clients may read them, and set
 //! those that Redis can change to the value they have.
 
-use super::{ConfigOption, fixed, yes_no};
+use super::{ConfigOption, fixed};
 use crate::execute::view::Facts;
 
 /// An option with one value.
@@ -17,8 +17,6 @@ pub const OPTIONS: &[ConfigOption] = &[
     always!("always-show-logo", "no"),
     // A log that ends in the middle of a record has lost what was never acknowledged.
     always!("aof-load-truncated", "yes").takes_own_value(),
-    always!("aof-use-rdb-preamble", "yes").takes_own_value(),
-    fixed("appendonly", |_, facts| yes_no(facts.dir.is_some())).takes_own_value(),
     fixed("bind", |_, facts| facts.bind.clone()).takes_own_value(),
     always!("bind-source-addr", "").takes_own_value(),
     always!("cluster-enabled", "no"),
@@ -32,7 +30,6 @@ pub const OPTIONS: &[ConfigOption] = &[
     // Values are never logged.
     always!("hide-user-data-from-log", "yes").takes_own_value(),
     always!("io-threads", "1"),
-    always!("io-threads-do-reads", "no"),
     always!("key-load-delay", "0").takes_own_value().hidden(),
     always!("lfu-decay-time", "1").takes_own_value(),
     always!("lfu-log-factor", "10").takes_own_value(),

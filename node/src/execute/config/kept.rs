@@ -72,6 +72,21 @@ pub const OPTIONS: &[ConfigOption] = &[
         yes_or_no,
         "tables always grow little by little"
     ),
+    settable(
+        "appendonly",
+        |config, facts| {
+            let off = config
+                .kept
+                .get("appendonly")
+                .is_some_and(|text| text == "no");
+            yes_no(facts.dir.is_some() && !off)
+        },
+        |config, text| {
+            config.kept.insert("appendonly", yes_or_no(text)?);
+            Ok(())
+        },
+    )
+    .kept("the log is written all the time where there is a directory"),
     kept!("dynamic-hz", "yes", yes_or_no, NO_TIMER),
     kept!(
         "hz",
