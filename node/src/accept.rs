@@ -1,12 +1,14 @@
 //! Accepts connections and starts a task for each.
 
 use crate::connection::Connection;
-use crate::execute::session::Session;
-use crate::member::{Connected, Mailbox, Member};
+use crate::execute::Engine;
+use crate::execute::session::{Session, SessionId};
+use crate::member::{Connected, Line, Mailbox, Member, Newcomer};
 use socket2::{SockRef, TcpKeepalive};
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::IpAddr;
-use std::os::fd::AsRawFd;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -35,8 +37,20 @@ fn is_loopback(address: IpAddr) -> bool {
 
 /// Accepts until the task is dropped.
 pub async fn accept(member: Rc<Member>, listener: TcpListener) {
+    let listener = Rc::new(listener);
+    member.lines.listen(&listener);
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = member.lines.arrived.notified() => {
+                let newcomers = member.lines.take_newcomers();
+                for newcomer in newcomers {
+                    take_over(&member, newcomer);
+                }
+                continue;
+            }
+        };
+        match accepted {
             Ok((stream, _)) => admit(&member, stream),
             Err(error) => {
                 tracing::warn!("accepting a connection: {error}");
@@ -48,8 +62,8 @@ pub async fn accept(member: Rc<Member>, listener: TcpListener) {
 
 /// Why a client is turned away. Where everybody may do everything, only clients of this machine are
 /// let in.
-fn refusal(full: bool, protected: bool, peer: Option<IpAddr>) -> Option<&'static str> {
-    match (full, protected && !peer.is_some_and(is_loopback)) {
+fn refusal(full: bool, protected: bool, peer: IpAddr) -> Option<&'static str> {
+    match (full, protected && !is_loopback(peer)) {
         (true, _) => Some(TOO_MANY),
         (false, true) => Some(PROTECTED),
         (false, false) => None,
@@ -57,15 +71,14 @@ fn refusal(full: bool, protected: bool, peer: Option<IpAddr>) -> Option<&'static
 }
 
 fn admit(member: &Rc<Member>, mut stream: TcpStream) {
-    let peer = stream.peer_addr().ok().map(|peer| peer.ip());
+    let addresses = (stream.peer_addr(), stream.local_addr());
+    // Otherwise the client has gone already.
+    let (Ok(peer), Ok(local)) = addresses else {
+        return;
+    };
     let refused = member.with(|state| {
-        let engine = &mut state.engine;
-        engine.stats.connections_received += 1;
-        let full = state.connections.len() >= engine.config.maxclients as usize;
-        let open = engine.acl.default_user().nopass;
-        let refused = refusal(full, engine.config.protected_mode && open, peer);
-        engine.stats.rejected_connections += u64::from(refused.is_some());
-        refused
+        let open = state.connections.len();
+        turn_away(&mut state.engine, open, peer.ip())
     });
     if let Some(text) = refused {
         member.spawn(async move |_| {
@@ -74,43 +87,92 @@ fn admit(member: &Rc<Member>, mut stream: TcpStream) {
         });
         return;
     }
-    match open(member, &stream) {
-        Ok(session) => {
-            let mailbox = Rc::new(Mailbox::default());
-            let connection =
-                Connection::new(Rc::clone(member), stream, session, Rc::clone(&mailbox));
-            let task = member.spawn(|_| connection.run());
-            let connected = Connected { task, mailbox };
-            member.with(|state| state.connections.insert(session, connected));
-        }
-        // The client has gone already.
+    let now_ms = member.clock.now_ms();
+    let opened = member.with(|state| {
+        prepare(&state.engine, &(&stream).into())?;
+        let session = open_session(&mut state.engine, (peer, local), stream.as_raw_fd(), now_ms);
+        Ok::<_, io::Error>(session)
+    });
+    match opened {
+        Ok(session) => start(member, stream, session, Vec::new()),
         Err(error) => tracing::debug!("preparing a connection: {error}"),
     }
 }
 
-fn open(member: &Member, stream: &TcpStream) -> io::Result<crate::execute::session::SessionId> {
-    stream.set_nodelay(true)?;
-    let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
-    let now_ms = member.clock.now_ms();
-    let descriptor = stream.as_raw_fd();
-    member.with(|state| {
-        let engine = &mut state.engine;
-        let keepalive_seconds = u64::from(engine.config.tcp_keepalive_seconds);
-        if keepalive_seconds > 0 {
-            let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(keepalive_seconds));
-            SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
+/// Starts the task of a connection that was accepted while a script ran.
+fn take_over(member: &Rc<Member>, newcomer: Newcomer) {
+    let Newcomer {
+        stream,
+        session,
+        unsent,
+        ended,
+    } = newcomer;
+    match TcpStream::from_std(stream) {
+        Ok(stream) if !ended => start(member, stream, session, unsent),
+        Ok(_) => member.with(|state| state.engine.close_session(session)),
+        Err(error) => {
+            tracing::warn!("taking over a connection: {error}");
+            member.with(|state| state.engine.close_session(session));
         }
-        let authenticated = !engine.requires_password();
-        let user = engine.acl.default_user();
-        let system = engine.system_password.is_none();
-        Ok(engine.sessions.open(|id| {
-            let mut session = Session::new(id, peer.to_string(), local.to_string(), now_ms);
-            session.user = user;
-            session.descriptor = descriptor;
-            session.authenticated = authenticated;
-            session.system = authenticated && system;
-            session
-        }))
+    }
+}
+
+fn start(member: &Rc<Member>, stream: TcpStream, session: SessionId, unsent: Vec<u8>) {
+    let mailbox = Rc::new(Mailbox::default());
+    if !unsent.is_empty() {
+        mailbox.stir();
+    }
+    let line = Rc::new(Line {
+        stream: RefCell::new(stream),
+        // A script may begin before its task has run for the first time.
+        idle: Cell::new(true),
+        unsent: RefCell::new(unsent),
+        mailbox: Rc::clone(&mailbox),
+    });
+    member.lines.insert(session, &line);
+    let connection = Connection::new(Rc::clone(member), line, session, Rc::clone(&mailbox));
+    let task = member.spawn(|_| connection.run());
+    let connected = Connected { task, mailbox };
+    member.with(|state| state.connections.insert(session, connected));
+}
+
+/// Why a connection is turned away, while so many are open; that is counted.
+pub fn turn_away(engine: &mut Engine, open: usize, peer: IpAddr) -> Option<&'static str> {
+    engine.stats.connections_received += 1;
+    let full = open >= engine.config.maxclients as usize;
+    let protected = engine.config.protected_mode && engine.acl.default_user().nopass;
+    let refused = refusal(full, protected, peer);
+    engine.stats.rejected_connections += u64::from(refused.is_some());
+    refused
+}
+
+/// Sets what every connection's socket has.
+pub fn prepare(engine: &Engine, socket: &SockRef) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    let keepalive_seconds = u64::from(engine.config.tcp_keepalive_seconds);
+    if keepalive_seconds > 0 {
+        let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(keepalive_seconds));
+        socket.set_tcp_keepalive(&keepalive)?;
+    }
+    Ok(())
+}
+
+pub fn open_session(
+    engine: &mut Engine,
+    (peer, local): (SocketAddr, SocketAddr),
+    descriptor: RawFd,
+    now_ms: u64,
+) -> SessionId {
+    let authenticated = !engine.requires_password();
+    let user = engine.acl.default_user();
+    let system = engine.system_password.is_none();
+    engine.sessions.open(|id| {
+        let mut session = Session::new(id, peer.to_string(), local.to_string(), now_ms);
+        session.user = user;
+        session.descriptor = descriptor;
+        session.authenticated = authenticated;
+        session.system = authenticated && system;
+        session
     })
 }
 
@@ -122,9 +184,9 @@ mod tests {
     fn protected_mode_lets_in_who_comes_from_this_machine() {
         let check = |peer: &str, expect: Option<&str>| {
             let peer: IpAddr = peer.parse().unwrap();
-            assert_eq!(refusal(false, true, Some(peer)), expect, "{peer}");
-            assert_eq!(refusal(false, false, Some(peer)), None, "{peer}");
-            assert_eq!(refusal(true, true, Some(peer)), Some(TOO_MANY), "{peer}");
+            assert_eq!(refusal(false, true, peer), expect, "{peer}");
+            assert_eq!(refusal(false, false, peer), None, "{peer}");
+            assert_eq!(refusal(true, true, peer), Some(TOO_MANY), "{peer}");
         };
         check("127.0.0.1", None);
         check("127.9.9.9", None);
@@ -133,6 +195,5 @@ mod tests {
         check("10.0.0.7", Some(PROTECTED));
         check("fd00::7", Some(PROTECTED));
         check("::ffff:10.0.0.7", Some(PROTECTED));
-        assert_eq!(refusal(false, true, None), Some(PROTECTED));
     }
 }

@@ -4,19 +4,18 @@
 //! whole; everything else is read into, and executed from, one buffer that all connections share.
 
 use crate::execute::session::{Class, Session, SessionId};
-use crate::member::{Batch, Letter, Mailbox, Member, Next, Settled, State};
+use crate::member::{Batch, Letter, Line, Mailbox, Member, Next, Settled, State};
 use crate::replicate::serve;
 use protocol::admin::AdminRequest;
 use protocol::resp::RequestReader;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::ReadBuf;
 use tokio::time::timeout;
 
 /// Bytes read at once.
@@ -45,7 +44,8 @@ thread_local! {
 
 pub struct Connection {
     member: Rc<Member>,
-    stream: TcpStream,
+    /// The socket. Only this task reads and writes it, but while a script runs.
+    line: Rc<Line>,
     session: SessionId,
     mailbox: Rc<Mailbox>,
     reader: RequestReader,
@@ -79,13 +79,13 @@ enum Then {
 impl Connection {
     pub fn new(
         member: Rc<Member>,
-        stream: TcpStream,
+        line: Rc<Line>,
         session: SessionId,
         mailbox: Rc<Mailbox>,
     ) -> Self {
         Self {
             member,
-            stream,
+            line,
             session,
             mailbox,
             reader: RequestReader::default(),
@@ -120,8 +120,7 @@ impl Connection {
                     Then::Again if self.deliver().await? => batch = self.execute_buffered(),
                     Then::Again | Then::Close => return Ok(()),
                     Then::Stream(request) => {
-                        let stream = serve::stream(&self.member, &mut self.stream, *request);
-                        return Box::pin(stream).await;
+                        return Box::pin(self.stream(*request)).await;
                     }
                 }
             }
@@ -152,6 +151,7 @@ impl Connection {
 
     async fn poll_read(&mut self) -> io::Result<Event> {
         poll_fn(|context| {
+            self.line.idle.set(false);
             if self.mailbox.poll_stirred(context).is_ready() {
                 return Poll::Ready(Ok(Event::Mail));
             }
@@ -159,8 +159,11 @@ impl Connection {
                 let mut reads = READS_MAX;
                 loop {
                     let mut read = ReadBuf::new(shared);
-                    match Pin::new(&mut self.stream).poll_read(context, &mut read) {
-                        Poll::Pending => return Poll::Pending,
+                    match self.line.poll_read(context, &mut read) {
+                        Poll::Pending => {
+                            self.line.idle.set(self.buffer.is_empty());
+                            return Poll::Pending;
+                        }
                         Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                         Poll::Ready(Ok(())) => {}
                     }
@@ -188,7 +191,7 @@ impl Connection {
             }
             SHARED.with_borrow_mut(|shared| {
                 let mut read = ReadBuf::new(shared);
-                match Pin::new(&mut self.stream).poll_read(context, &mut read) {
+                match self.line.poll_read(context, &mut read) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                     Poll::Ready(Ok(())) if read.filled().is_empty() => {
@@ -206,6 +209,10 @@ impl Connection {
 
     /// Sends what is in the mailbox, when it may be sent; `false` at the end of the connection.
     async fn deliver(&mut self) -> io::Result<bool> {
+        let unsent = self.line.unsent.take();
+        if !unsent.is_empty() {
+            self.line.write_all(&unsent).await?;
+        }
         while let Some(letter) = self.mailbox.take() {
             let Letter {
                 bytes,
@@ -315,6 +322,12 @@ impl Connection {
         }
     }
 
+    /// Serves a replica from here on.
+    async fn stream(&mut self, request: protocol::admin::SyncRequest) -> io::Result<()> {
+        let mut stream = self.line.duplicate()?;
+        serve::stream(&self.member, &mut stream, request).await
+    }
+
     /// Keeps the batch's promises, sends its replies, and does what comes after it.
     async fn settle(&mut self, batch: Batch) -> io::Result<Then> {
         let (released, behind) = self
@@ -377,7 +390,7 @@ impl Connection {
         if self.out.len() > REPLY_BYTES_FREE && self.is_too_much() {
             return Err(io::Error::other("the output exceeds the client's limit"));
         }
-        let sent = match self.stream.try_write(&self.out) {
+        let sent = match self.line.stream.borrow().try_write(&self.out) {
             Ok(sent) => sent,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
@@ -385,7 +398,7 @@ impl Connection {
         if sent < self.out.len() {
             let rest = (self.out.len() - sent) as u64;
             let counted = Counted::new(&self.member, self.session, rest);
-            self.stream.write_all(&self.out[sent..]).await?;
+            self.line.write_all(&self.out[sent..]).await?;
             drop(counted);
         }
         self.member.with(|state| {
@@ -447,6 +460,7 @@ fn again_if(goes_on: bool) -> Then {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.member.lines.remove(self.session);
         self.member.with(|state| {
             state.connections.remove(&self.session);
             let session = state.engine.sessions.get(self.session);

@@ -10,6 +10,7 @@ mod acl_tests;
 #[cfg(test)]
 mod bitmap_tests;
 pub mod blocked;
+pub mod busy;
 mod client_limit;
 #[cfg(test)]
 mod client_tests;
@@ -167,6 +168,8 @@ pub struct Engine {
     pub scripts: Scripts,
     /// Asked from time to time whether a script is to go on.
     pub interrupt: Option<Decide>,
+    /// The script that runs for so long that others are answered meanwhile.
+    pub busy: busy::Busy,
     /// Holds the thread for `DEBUG SLEEP`.
     pub stall: Option<fn(std::time::Duration)>,
     /// How long it held the thread in the request being executed: so much later is it for those
@@ -237,6 +240,7 @@ impl Engine {
             transaction_slot: None,
             scripts: Scripts::default(),
             interrupt: None,
+            busy: busy::Busy::default(),
             stall: None,
             stalled_ms: 0,
             expires_actively: true,
@@ -355,7 +359,7 @@ impl Engine {
         {
             self.keep_waiting(id, command, arguments);
         }
-        if !self.blocked.is_empty() {
+        if !self.blocked.is_empty() && self.busy.script.is_none() {
             let stalled_ms = std::mem::take(&mut self.stalled_ms);
             self.serve_blocked(now_ms + stalled_ms);
             self.take_mail_into(id, out);
@@ -458,7 +462,8 @@ impl Engine {
     ) -> Result<(), Refusal> {
         let slot_of = |key: &[u8]| self.keyspace.hashed_with(&self.hint, key).slot;
         self.view.check(session, command, arguments, slot_of)?;
-        if self.config.maxmemory_bytes > 0 {
+        self.check_busy(command)?;
+        if self.config.maxmemory_bytes > 0 && self.busy.script.is_none() {
             // Before any request, as in Redis: what it answers comes after what was evicted.
             self.make_room(now_ms);
             if command.has(flag::DENY_OOM) && self.is_full() {

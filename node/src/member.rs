@@ -14,6 +14,7 @@ mod ahead;
 mod batch;
 mod deliver;
 pub mod housekeeping;
+mod lines;
 mod mailbox;
 pub mod peers;
 mod report;
@@ -22,7 +23,9 @@ mod script_limit;
 
 pub use batch::{Batch, Next};
 pub use deliver::Connected;
+pub use lines::{Line, Lines, Newcomer};
 pub use mailbox::{Letter, Mailbox};
+pub use script_limit::Pulse;
 
 use crate::clock::{Clock, ticks};
 use crate::execute::Engine;
@@ -70,6 +73,7 @@ pub struct Member {
     pub clock: Clock,
     pub directory: Option<Directory>,
     pub signals: Rc<Signals>,
+    pub lines: Rc<Lines>,
     pub state: RefCell<State>,
     /// Turns of full syncs.
     pub full_syncs: tokio::sync::Semaphore,
@@ -118,6 +122,7 @@ pub struct State {
     pub output_bytes: u64,
     pub clock: Clock,
     pub signals: Rc<Signals>,
+    pub lines: Rc<Lines>,
     /// Requests that a batch has read ahead; kept for their memory.
     ahead: ahead::Ahead,
     /// Grows whenever a request that waits may run.
@@ -167,7 +172,10 @@ impl Member {
         let mut engine = Engine::new(seed.0 ^ seed.1, config);
         engine.view.facts.member_id.clone_from(&meta.id);
         engine.stall = Some(std::thread::sleep);
-        engine.interrupt = Some(script_limit::decide(move || clock.monotonic_ms()));
+        let lines = Rc::new(Lines::default());
+        let (monotonic_ms, unix_ms) = (move || clock.monotonic_ms(), move || clock.now_ms());
+        let decide = script_limit::decide(Rc::clone(&lines), monotonic_ms, unix_ms);
+        engine.interrupt = Some(decide);
         engine.timing.set_clock(Box::new(ticks()));
         let backlog_bytes = engine.config.backlog_bytes;
         let signals = Rc::new(Signals::default());
@@ -198,6 +206,7 @@ impl Member {
             output_bytes: 0,
             clock,
             signals: Rc::clone(&signals),
+            lines: Rc::clone(&lines),
             ahead: ahead::Ahead::default(),
             changes: 0,
             name: options.name.clone(),
@@ -208,6 +217,7 @@ impl Member {
             clock,
             directory,
             signals,
+            lines,
             state: RefCell::new(state),
             full_syncs: tokio::sync::Semaphore::new(FULL_SYNCS_MAX),
             meta_lock: tokio::sync::Mutex::new(()),
@@ -401,10 +411,19 @@ impl State {
     /// Says that role, topology, slots or pauses have changed.
     pub fn announce(&mut self) {
         self.changes += 1;
+        self.lines.script_ms_max.set(self.script_ms_max());
         self.signals.changed.notify_waiters();
         self.engine.drop_moved_channels();
         self.retry_blocked();
         self.deliver(0);
+    }
+
+    /// How long a script that has not written may run: half a lease where there are members that
+    /// could take over, so that this one has the time to keep or confirm the lease.
+    fn script_ms_max(&self) -> Option<u64> {
+        let shard = self.is_cluster().then(|| self.shard())??;
+        let contested = shard.electable().len() > 1;
+        contested.then(|| self.lease_timeout_ms() / 2)
     }
 
     /// Disconnects the clients that wait for promises which can no longer be kept.

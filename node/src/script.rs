@@ -23,6 +23,8 @@ mod pack;
 mod sandbox;
 mod stack;
 #[cfg(test)]
+mod stack_tests;
+#[cfg(test)]
 mod tests;
 
 pub use cache::{Cache, Script};
@@ -42,7 +44,11 @@ pub struct Running<'a> {
     pub engine: &'a mut Engine,
     pub session: &'a mut Session,
     pub machine: &'a Machine,
+    /// The keys that the script was told of, and its other arguments.
     pub arguments: &'a Arguments<'a>,
+    pub mode: &'a Mode<'a>,
+    /// The name of the command that runs the script.
+    pub command: &'static str,
 }
 
 impl<'short, 'long: 'short> scoped_tls_hkt::ReborrowMut<'short> for Running<'long> {
@@ -54,6 +60,8 @@ impl<'short, 'long: 'short> scoped_tls_hkt::ReborrowMut<'short> for Running<'lon
             session: self.session,
             machine: self.machine,
             arguments: self.arguments,
+            mode: self.mode,
+            command: self.command,
         }
     }
 }
@@ -177,11 +185,14 @@ impl Context<'_> {
             session: self.session,
             machine,
             arguments: &arguments,
+            mode: &mode,
+            command: self.command.name,
         };
         let result = RUNNING.set(running, run);
         self.engine.in_transaction = outer;
         self.engine.in_script = false;
         stack::resume_panic();
+        self.engine.busy.script = None;
         self.make_atomic(first_effect);
         match result {
             Ok((true, value)) => {

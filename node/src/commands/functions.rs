@@ -141,7 +141,7 @@ const FUNCTION: &[Command] = &[
         "Ends the function that runs.",
         kill,
     )
-    .partial("nothing is heard while a script runs; one that has not written ends after 5 s")
+    .partial("where others could take over, one that has not written ends after half a lease")
     .flags(NO_SCRIPT | ALLOW_BUSY)
     .tips(&["request_policy:all_shards", "response_policy:one_succeeded"]),
     command(
@@ -317,9 +317,27 @@ fn stats(context: &mut Context, _arguments: &[&[u8]]) {
         .map(|library| library.functions.len())
         .sum();
     let reply = &mut context.reply;
+    let busy = context.engine.busy.script.as_ref();
+    if let Some(script) = busy.filter(|busy| !busy.is_function) {
+        return reply.error(script.text());
+    }
     reply.map(2);
     reply.bulk(b"running_script");
-    reply.null();
+    match busy {
+        None => reply.null(),
+        Some(function) => {
+            reply.map(3);
+            reply.bulk(b"name");
+            reply.bulk(function.name.as_bytes());
+            reply.bulk(b"command");
+            reply.array(function.request.len());
+            for word in &function.request {
+                reply.bulk(word);
+            }
+            reply.bulk(b"duration_ms");
+            reply.integer(function.ran_ms as i64);
+        }
+    }
     reply.bulk(b"engines");
     reply.map(1);
     reply.bulk(b"LUA");

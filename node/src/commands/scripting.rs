@@ -117,7 +117,7 @@ const SCRIPT: &[Command] = &[
         "Ends the script that runs.",
         kill,
     )
-    .partial("nothing is heard while a script runs; one that has not written ends after 5 s")
+    .partial("where others could take over, one that has not written ends after half a lease")
     .flags(NO_SCRIPT | ALLOW_BUSY)
     .tips(&["request_policy:all_shards", "response_policy:one_succeeded"]),
     command(
@@ -255,10 +255,12 @@ fn flush(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A script that runs is ended from within it, so nothing runs when this does.
 pub fn kill(context: &mut Context, _arguments: &[&[u8]]) {
-    let text = "NOTBUSY No scripts in execution right now.";
-    context.reply.error(text);
+    let is_function = context.command.name == "function|kill";
+    match context.engine.kill_script(is_function) {
+        Ok(()) => context.reply.ok(),
+        Err(text) => context.reply.error(text),
+    }
 }
 
 fn debug(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {

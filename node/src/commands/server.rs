@@ -185,6 +185,10 @@ fn shutdown(context: &mut Context, arguments: &[&[u8]]) {
         context.reply.error(SYNTAX);
     } else if has(b"ABORT") {
         context.reply.error("ERR No shutdown in progress.");
+    } else if let Some(busy) = &context.engine.busy.script
+        && !has(b"NOSAVE")
+    {
+        context.reply.error(busy.text());
     } else {
         context.outcome = Outcome::Shutdown;
     }

@@ -54,6 +54,8 @@ pub struct Config {
     /// Idle connections are closed after so long; 0 means never.
     pub timeout_seconds: u32,
     pub tcp_keepalive_seconds: u32,
+    /// How long a script runs before others are answered.
+    pub busy_reply_ms: u64,
     pub bulk_bytes_max: usize,
     pub fsync: Fsync,
     /// The log is rewritten when it exceeds the base by so many percent; 0 means never.
@@ -148,6 +150,7 @@ impl Default for Config {
             maxclients: 10_000,
             timeout_seconds: 0,
             tcp_keepalive_seconds: 300,
+            busy_reply_ms: 5000,
             bulk_bytes_max: BULK_BYTES_MAX,
             fsync: Fsync::EverySecond,
             rewrite_percent: 100,

@@ -44,6 +44,8 @@ pub enum Refusal {
          allowed in this context"
     )]
     Listens(String),
+    #[error("{0}")]
+    Busy(&'static str),
     #[error("OOM command not allowed when used memory > 'maxmemory'.")]
     OutOfMemory,
     #[error("MISCONF Errors writing to the AOF file; writes are refused until the disk recovers")]

@@ -92,6 +92,11 @@ impl Member {
         let next = run.requests(reader, buffer, out);
         let (needed, served, used) = (run.needed, run.served, run.used);
         let replies = run.replies;
+        if state.engine.busy.stops {
+            out.clear();
+            self.signals.stop.notify_one();
+            return state.end_of_all(used);
+        }
         state.engine.stats.net_input_bytes += used as u64;
         state.engine.stats.reads += 1;
         let end = state.append_effects();
@@ -163,6 +168,23 @@ impl State {
             reign: self.reign,
             changes: self.changes,
             used: 0,
+            replies: 0,
+        }
+    }
+
+    /// The process is to end while a script runs: nobody has been told of what it did, and nothing
+    /// of it is kept.
+    #[cold]
+    fn end_of_all(&mut self, used: usize) -> Batch {
+        self.engine.effects.clear();
+        self.engine.outboxes.clear();
+        self.engine.view.role = Role::Loading;
+        Batch {
+            next: Next::Close,
+            needed: 0,
+            reign: self.reign,
+            changes: self.changes,
+            used,
             replies: 0,
         }
     }

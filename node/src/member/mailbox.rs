@@ -58,7 +58,12 @@ impl Mailbox {
         self.stir();
     }
 
-    fn stir(&self) {
+    /// Whether there is nothing to look at.
+    pub fn is_at_rest(&self) -> bool {
+        !self.stirred.get() && !self.hangs_up.get()
+    }
+
+    pub fn stir(&self) {
         self.stirred.set(true);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();

@@ -159,6 +159,7 @@ fn execute_texts(
         session,
         machine,
         arguments: &Arguments { keys, .. },
+        ..
     } = running;
     let shared = &*machine.shared;
     let Some(command) = engine.commands.find(arguments) else {

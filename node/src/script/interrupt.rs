@@ -4,22 +4,31 @@
 //! [`Engine::interrupt`](crate::execute::Engine) and decides there, by time and by what clients
 //! want. Without one every script runs to its end.
 
-use super::{RUNNING, Shared, failure};
+use super::{Arguments, RUNNING, Shared, failure};
+use crate::execute::Engine;
 use mlua::{HookTriggers, Lua, VmState};
 use std::rc::Rc;
 
 /// Instructions between two questions: about a millisecond.
 const INSTRUCTIONS: u32 = 100_000;
 
+/// Questions until loading a library ends: about half a second, counted without a clock.
+const LOAD_QUESTIONS_MAX: u32 = 500;
+
 /// What is known of a script that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScriptState {
+#[derive(Debug, Clone, Copy)]
+pub struct ScriptState<'a> {
     /// Which script of this engine it is; grows for ever.
     pub number: u64,
     /// It has called a command that writes: ending it would leave half of its work.
     pub written: bool,
     /// It is a function of a library.
     pub is_function: bool,
+    /// The script's hash or the function's name.
+    pub name: &'a str,
+    /// The name of the command that runs it.
+    pub command: &'static str,
+    pub arguments: Arguments<'a>,
 }
 
 /// What is to become of a script that runs.
@@ -28,12 +37,14 @@ pub enum Interrupt {
     #[default]
     Continue,
     Kill,
-    /// It has run too long.
+    /// It has run for so long that the member's lease is at risk.
     TimeOut,
+    /// Loading a library takes too long.
+    LoadTimeOut,
 }
 
 /// Decides about a script that runs.
-pub type Decide = Box<dyn FnMut(ScriptState) -> Interrupt>;
+pub type Decide = Box<dyn FnMut(&mut Engine, ScriptState) -> Interrupt>;
 
 /// Has the machine ask every so many instructions.
 pub fn install(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<()> {
@@ -53,27 +64,46 @@ fn hook(lua: &Lua, shared: &Rc<Shared>, triggers: HookTriggers) -> mlua::Result<
         }
         match state.verdict.get() {
             Interrupt::Continue => Ok(VmState::Continue),
+            Interrupt::Kill if state.is_function.get() => Err(failure::coded(FUNCTION_KILLED)),
             Interrupt::Kill => Err(failure::coded(KILLED)),
             Interrupt::TimeOut => Err(failure::coded(TIMED_OUT)),
+            Interrupt::LoadTimeOut => Err(failure::coded(b"ERR FUNCTION LOAD timeout")),
         }
     })
 }
 
 const KILLED: &[u8] = b"ERR Script killed by user with SCRIPT KILL.";
 
-const TIMED_OUT: &[u8] = b"ERR Script ended: it ran too long without having written anything.";
+const FUNCTION_KILLED: &[u8] = b"ERR Script killed by user with FUNCTION KILL.";
+
+const TIMED_OUT: &[u8] = b"ERR Script ended after half a lease, before it wrote anything: \
+    it would have cost this member its place in the cluster.";
 
 fn ask(shared: &Shared) -> Interrupt {
     if !RUNNING.is_set() {
-        return Interrupt::Continue;
+        let questions = shared.questions.get() + 1;
+        shared.questions.set(questions);
+        return if questions > LOAD_QUESTIONS_MAX {
+            Interrupt::LoadTimeOut
+        } else {
+            Interrupt::Continue
+        };
     }
-    let script = ScriptState {
-        number: shared.number.get(),
-        written: shared.written.get(),
-        is_function: shared.is_function.get(),
-    };
-    RUNNING.with(|running| match &mut running.engine.interrupt {
-        Some(decide) => decide(script),
-        None => Interrupt::Continue,
+    RUNNING.with(|running| {
+        let script = ScriptState {
+            number: shared.number.get(),
+            written: shared.written.get(),
+            is_function: shared.is_function.get(),
+            name: running.mode.name,
+            command: running.command,
+            arguments: *running.arguments,
+        };
+        // It may use the engine, so it is not in it meanwhile.
+        let Some(mut decide) = running.engine.interrupt.take() else {
+            return Interrupt::Continue;
+        };
+        let verdict = decide(running.engine, script);
+        running.engine.interrupt = Some(decide);
+        verdict
     })
 }

@@ -45,14 +45,21 @@ pub struct Libraries {
 }
 
 impl Libraries {
+    /// The function of a name, which may be spelt in capitals or not.
     pub fn function(&self, name: &[u8]) -> Option<&Rc<Registered>> {
-        self.by_function.get(name)
+        if let Some(function) = self.by_function.get(name) {
+            return Some(function);
+        }
+        self.by_function.get(&*name.to_ascii_lowercase())
     }
 
     /// Takes in that libraries were loaded or deleted.
     fn index(&mut self) {
         let all = self.by_name.values().flat_map(|library| &library.functions);
-        let named = all.map(|function| (function.name.as_bytes().into(), Rc::clone(function)));
+        let named = all.map(|function| {
+            let name = function.name.to_ascii_lowercase().into_bytes();
+            (name, Rc::clone(function))
+        });
         self.by_function = named.collect();
     }
 
@@ -80,7 +87,7 @@ impl Libraries {
         let others = self.by_name.iter().filter(|(other, _)| **other != name);
         let taken = others.flat_map(|(_, library)| &library.functions);
         for other in taken {
-            if functions.iter().any(|function| function.name == other.name) {
+            if functions.iter().any(|function| function.has_name_of(other)) {
                 return Err(format!("ERR Function {} already exists", other.name).into_bytes());
             }
         }
@@ -173,7 +180,7 @@ fn machine(loading: &Loading) -> mlua::Result<Machine> {
         match registered(&arguments) {
             Ok(function) => {
                 let mut list = loading.borrow_mut();
-                if list.iter().any(|other| other.name == function.name) {
+                if list.iter().any(|other| other.has_name_of(&function)) {
                     let text = b"ERR Function already exists in the library";
                     return Err(failure::coded(text));
                 }
@@ -334,6 +341,10 @@ fn header(code: &[u8]) -> Result<(String, &[u8]), Vec<u8>> {
 }
 
 impl Registered {
+    fn has_name_of(&self, other: &Self) -> bool {
+        self.name.eq_ignore_ascii_case(&other.name)
+    }
+
     /// Runs the function: `true` with what it returned, or `false` with its error.
     pub fn run(&self, machine: &Machine) -> mlua::Result<(bool, Value)> {
         machine.run_function(&self.callback)

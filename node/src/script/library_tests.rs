@@ -1,5 +1,6 @@
 //! Functions as clients see them: what is loaded replays, survives a dump and moves with slots.
 
+use super::Interrupt;
 use super::tests::Bench;
 use crate::execute::Engine;
 use crate::execute::config::Config;
@@ -104,4 +105,25 @@ fn a_library_cannot_call_commands_while_it_is_loaded() {
     let text = "-ERR Error registering functions: ERR user_function:2: Script attempted to access \
                 nonexistent global variable 'call'";
     assert_eq!(reply, text);
+}
+
+#[test]
+fn functions_are_found_whatever_the_case_of_their_names() {
+    let mut bench = loaded();
+    assert_eq!(bench.call(&["FCALL", "PUT", "1", "k", "v"]), "+OK");
+    assert_eq!(bench.call(&["FCALL_RO", "Get", "1", "k"]), "$1 v");
+    let taken = "#!lua name=other\nredis.register_function('GET', function() end)";
+    let reply = bench.call(&["FUNCTION", "LOAD", taken]);
+    assert!(reply.ends_with("already exists"), "{reply}");
+}
+
+#[test]
+fn a_function_that_is_killed_is_told_by_which_command() {
+    let mut bench = Bench::new();
+    let code = "#!lua name=l\nredis.register_function('f', function() while true do end end)";
+    bench.call(&["FUNCTION", "LOAD", code]);
+    bench.engine.interrupt = Some(Box::new(|_, _| Interrupt::Kill));
+    let reply = bench.call(&["FCALL", "f", "0"]);
+    let text = "-ERR Script killed by user with FUNCTION KILL.";
+    assert!(reply.contains(text), "{reply}");
 }

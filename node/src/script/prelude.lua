@@ -216,9 +216,11 @@ end
 -- Runs a function of a library.
 function made.run_function(callback)
   local keys, arguments = given()
-  return protected(function()
+  local function run()
     return callback(keys, arguments)
-  end, on_error)
+  end
+  -- On one line: a script that is to end fails on every further one.
+  return protected(run, on_error)
 end
 
 -- Runs the code of a library.

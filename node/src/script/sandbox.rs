@@ -68,6 +68,8 @@ pub struct Shared {
     pub is_function: Cell<bool>,
     /// Which script of the engine runs.
     pub number: Cell<u64>,
+    /// How often it was asked whether a library that is being loaded is to go on.
+    pub questions: Cell<u32>,
     /// Whether the script is to end.
     pub verdict: Cell<Interrupt>,
     /// Memory was full when the script began, and it is not allowed to ignore that.
@@ -106,6 +108,7 @@ impl Machine {
             written: Cell::new(false),
             is_function: Cell::new(false),
             number: Cell::new(0),
+            questions: Cell::new(0),
             verdict: Cell::default(),
             full: Cell::new(false),
             one_slot: Cell::new(false),
@@ -157,7 +160,10 @@ impl Machine {
 
     /// Runs the code of a library.
     pub fn run_loader(&self, code: &Function) -> mlua::Result<(bool, Value)> {
-        self.run_loader.call(code)
+        self.shared.questions.set(0);
+        let result = self.run_loader.call(code);
+        self.end();
+        result
     }
 
     /// Runs a function of a library.

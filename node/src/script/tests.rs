@@ -334,13 +334,13 @@ fn big_numbers_are_of_their_own_type_in_resp3() {
 #[test]
 fn a_script_that_runs_too_long_is_told_so_and_the_next_one_runs() {
     let mut bench = Bench::new();
-    bench.engine.interrupt = Some(Box::new(|script| match script.number {
+    bench.engine.interrupt = Some(Box::new(|_, script| match script.number {
         1 => Interrupt::TimeOut,
         _ => Interrupt::Continue,
     }));
     let reply = bench.eval("while true do pcall(function() while true do end end) end");
     assert!(
-        reply.contains("ERR Script ended: it ran too long"),
+        reply.contains("ERR Script ended after half a lease"),
         "{reply}"
     );
     assert_eq!(bench.eval("for n = 1, 1000000 do end return 1"), ":1");
@@ -350,7 +350,7 @@ fn a_script_that_runs_too_long_is_told_so_and_the_next_one_runs() {
 fn a_script_that_is_killed_ends_whatever_it_catches() {
     let mut bench = Bench::new();
     let mut asked = 0;
-    bench.engine.interrupt = Some(Box::new(move |script| {
+    bench.engine.interrupt = Some(Box::new(move |_, script| {
         assert!(!script.written && !script.is_function);
         asked += 1;
         match asked {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed step of a test ends it.
 
+mod busy;
 mod dataset;
 mod equality;
 mod failover;

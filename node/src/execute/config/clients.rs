@@ -54,6 +54,14 @@ impl ClientsMemory {
 
 pub const OPTIONS: &[ConfigOption] = &[
     settable(
+        "busy-reply-threshold",
+        |config, _| config.busy_reply_ms.to_string(),
+        |config, text| {
+            config.busy_reply_ms = number(text, 0, u64::MAX >> 1)?;
+            Ok(())
+        },
+    ),
+    settable(
         "client-output-buffer-limit",
         |config, _| output_limit::write(&config.output_limits),
         |config, text| output_limit::parse(&mut config.output_limits, text),
@@ -63,6 +71,14 @@ pub const OPTIONS: &[ConfigOption] = &[
         |config, _| config.query_bytes_max.to_string(),
         |config, text| {
             config.query_bytes_max = memory(text, 1024 * 1024, u64::MAX >> 1)?;
+            Ok(())
+        },
+    ),
+    settable(
+        "lua-time-limit",
+        |config, _| config.busy_reply_ms.to_string(),
+        |config, text| {
+            config.busy_reply_ms = number(text, 0, u64::MAX >> 1)?;
             Ok(())
         },
     ),
