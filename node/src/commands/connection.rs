@@ -205,14 +205,14 @@ fn hello(context: &mut Context, arguments: &[&[u8]]) {
         };
     }
     let mut name = None;
+    // Of several, the last ones hold.
+    let mut credentials = None;
     let mut rest = arguments.get(2..).unwrap_or_default();
     loop {
         match rest {
             [] => break,
             [word, user, password, after @ ..] if word.eq_ignore_ascii_case(b"AUTH") => {
-                if !context.authenticate(user, password) {
-                    return context.reply.error(context.why_not_authenticated());
-                }
+                credentials = Some((user, password));
                 rest = after;
             }
             [word, given, after @ ..] if word.eq_ignore_ascii_case(b"SETNAME") => {
@@ -227,6 +227,11 @@ fn hello(context: &mut Context, arguments: &[&[u8]]) {
                 return context.answer(Err(Failure::quoting(before, word, "'")));
             }
         }
+    }
+    if let Some((user, password)) = credentials
+        && !context.authenticate(user, password)
+    {
+        return context.reply.error(context.why_not_authenticated());
     }
     if !context.session.authenticated {
         return context.reply.error(

@@ -27,7 +27,8 @@ pub const COMMANDS: &[Command] = &[command(
 )
 .flags(ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE)
 .partial(
-    "off unless enable-debug-command is yes or local; DIGEST, DIGEST-VALUE, ERROR, HELP, LOADAOF, \
+    "off unless enable-debug-command is yes or local; CLIENT-ENFORCE-REPLY-LIST, DICT-RESIZING, \
+     HASHTABLE-CAN-ABORT-SHRINK, DIGEST, DIGEST-VALUE, ERROR, HELP, LOADAOF, \
      OBJECT, PAUSE-CRON, POPULATE, PROTOCOL, QUICKLIST-PACKED-THRESHOLD, RELOAD, REPLYBUFFER, \
      SET-ACTIVE-EXPIRE, SLEEP",
 )];
@@ -40,6 +41,8 @@ const POPULATE_KEYS_MAX: u64 = 10_000_000;
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CLIENT-ENFORCE-REPLY-LIST <0|1>, DICT-RESIZING <0|1>, HASHTABLE-CAN-ABORT-SHRINK <0|1>",
+    "    Accepted; there is one way here to keep replies and to resize tables.",
     "DIGEST",
     "    Returns a digest of all keys.",
     "DIGEST-VALUE <key> [<key> ...]",
@@ -100,9 +103,15 @@ fn debug(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         (b"OBJECT", [key] | [key, _]) => return object(context, key),
         (b"POPULATE", [_] | [_, _] | [_, _, _]) => return populate(context, &arguments[2..]),
         (b"PROTOCOL", [kind]) => return protocol_types::reply(context, kind),
-        (b"QUICKLIST-PACKED-THRESHOLD" | b"PAUSE-CRON", [_]) | (b"REPLYBUFFER", [_, _]) => {
-            context.reply.ok();
-        }
+        (
+            b"CLIENT-ENFORCE-REPLY-LIST"
+            | b"DICT-RESIZING"
+            | b"HASHTABLE-CAN-ABORT-SHRINK"
+            | b"PAUSE-CRON"
+            | b"QUICKLIST-PACKED-THRESHOLD",
+            [_],
+        )
+        | (b"REPLYBUFFER", [_, _]) => context.reply.ok(),
         (b"SET-ACTIVE-EXPIRE", [on]) => {
             context.engine.expires_actively = *on != b"0";
             context.reply.ok();

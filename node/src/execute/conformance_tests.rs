@@ -265,6 +265,24 @@ fn many_keys_are_set_with_one_expiry() {
 }
 
 #[test]
+fn of_several_credentials_of_hello_the_last_hold() {
+    Bench::new().check(
+        "ACL SETUSER one on >secret +@all
+         > +OK
+         HELLO 2 AUTH nobody x AUTH one wrong
+         > -WRONGPASS invalid username-password pair or user is disabled.
+         HELLO 2 AUTH nobody x AUTH one secret NAME x
+         > -ERR Syntax error in HELLO option 'NAME'
+         ACL WHOAMI
+         > $7 default",
+    );
+    let mut bench = Bench::new();
+    bench.run("ACL SETUSER one on >secret +@all");
+    bench.run("HELLO 2 AUTH nobody x AUTH one secret");
+    assert_eq!(bench.run("ACL WHOAMI"), "$3 one");
+}
+
+#[test]
 fn a_server_that_follows_none_may_be_told_so() {
     Bench::new().check(
         "REPLICAOF NO ONE
