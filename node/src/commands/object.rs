@@ -103,9 +103,14 @@ const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
 
 fn answer(context: &mut Context, arguments: &[&[u8]], with: impl FnOnce(&mut Context, Found)) {
     let key = context.hashed(arguments[2]);
+    // Where the use of each key counts, Redis shares nothing.
+    let config = &context.engine.config;
+    let policy = config.maxmemory_policy;
+    let shares = config.maxmemory_bytes == 0 || !(policy.is_lru() || policy.is_lfu());
     let describe = |entry: EntryRef| Found {
         encoding: entry.encoding(),
-        shared: matches!(entry.value(), ValueRef::Integer(n) if SHARED_INTEGERS.contains(&n)),
+        shared: shares
+            && matches!(entry.value(), ValueRef::Integer(n) if SHARED_INTEGERS.contains(&n)),
         access: entry.access(),
     };
     match context.peek(&key).map(describe) {

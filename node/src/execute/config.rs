@@ -395,7 +395,7 @@ const OPTIONS: &[ConfigOption] = &[
         "repl-backlog-size",
         |c, _| c.backlog_bytes.to_string(),
         |config, text| {
-            config.backlog_bytes = memory(text, 16 * 1024, 1 << 36)?;
+            config.backlog_bytes = memory(text, 1, u64::MAX >> 1)?;
             Ok(())
         },
     ),

@@ -283,6 +283,24 @@ fn of_several_credentials_of_hello_the_last_hold() {
 }
 
 #[test]
+fn integers_count_as_shared_unless_the_use_of_keys_does() {
+    Bench::new().check(
+        "SET a 1
+         > +OK
+         OBJECT REFCOUNT a
+         > :2147483647
+         CONFIG SET maxmemory 1gb maxmemory-policy allkeys-lru
+         > +OK
+         OBJECT REFCOUNT a
+         > :1
+         CONFIG SET maxmemory-policy allkeys-random
+         > +OK
+         OBJECT REFCOUNT a
+         > :2147483647",
+    );
+}
+
+#[test]
 fn a_server_that_follows_none_may_be_told_so() {
     Bench::new().check(
         "REPLICAOF NO ONE

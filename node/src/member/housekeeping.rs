@@ -87,6 +87,9 @@ pub async fn tick(member: Rc<Member>) {
     }
 }
 
+/// Less log is never kept for replicas that reconnect; it is what Redis keeps at least.
+const BACKLOG_BYTES_MIN: u64 = 16 * 1024;
+
 impl State {
     /// Hands what was appended to the disk and to readers.
     pub fn flush(&mut self) {
@@ -154,7 +157,7 @@ impl State {
             logging::set_level(level);
             self.log_level = level;
         }
-        let backlog_bytes = self.engine.config.backlog_bytes;
+        let backlog_bytes = self.engine.config.backlog_bytes.max(BACKLOG_BYTES_MIN);
         self.log.set_recent_bytes_max(backlog_bytes);
     }
 
