@@ -10,6 +10,7 @@ mod reply_writer;
 mod request;
 
 pub use double::{ReadDouble, double_text, parse_double, read_double, write_double};
+pub use inline::split_words;
 pub use reply_reader::{Reply, ReplyError, read_reply};
 pub use reply_writer::{Protocol, ReplyWriter};
 pub use request::{RequestError, RequestLimits, RequestReader, write_request};

@@ -169,10 +169,7 @@ impl Context<'_> {
             Outcome::Replied => {}
             // Nothing blocks within a transaction: WAIT answers what is so now.
             Outcome::Wait { wait, .. } => {
-                let facts = &self.engine.view.facts;
-                let reached = facts.followers.iter().filter(|f| f.offset >= facts.offset);
-                let reached = (u64::from(facts.dir.is_some()), reached.count() as u64);
-                wait.write_reply(&mut self.reply, reached);
+                wait.write_reply(&mut self.reply, self.engine.view.reached());
             }
             Outcome::Close => self.outcome = Outcome::Close,
             Outcome::Shutdown => self.outcome = Outcome::Shutdown,

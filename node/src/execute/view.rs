@@ -171,6 +171,13 @@ impl View {
         }
     }
 
+    /// What confirms all writes now: disks of this member, and replicas.
+    pub fn reached(&self) -> (u64, u64) {
+        let facts = &self.facts;
+        let reached = facts.followers.iter().filter(|f| f.offset >= facts.offset);
+        (u64::from(facts.dir.is_some()), reached.count() as u64)
+    }
+
     /// How many replicas follow.
     pub fn streams(&self) -> u64 {
         let followers = self.facts.followers.iter();

@@ -179,10 +179,15 @@ fn execute_texts(
     let now_ms = shared.now_ms.get();
     match engine.run(command, session, arguments, now_ms, reply) {
         Outcome::Replied => Ok(()),
+        Outcome::Wait { wait, .. } => {
+            // Nothing blocks within a script: WAIT answers what is so now.
+            let mut reply = ReplyWriter::new(out, shared.protocol.get());
+            wait.write_reply(&mut reply, engine.view.reached());
+            Ok(())
+        }
         Outcome::Close
         | Outcome::Frozen
         | Outcome::Block { .. }
-        | Outcome::Wait { .. }
         | Outcome::Admin(_)
         | Outcome::AclFile(_)
         | Outcome::Shutdown => Err(NOT_ALLOWED.into()),

@@ -5,6 +5,7 @@ use super::sandbox::number_of;
 use super::{Machine, failure};
 use crate::rdb::{dump_functions, restore_functions};
 use mlua::{Function, Lua, MultiValue, Table, Value};
+use protocol::resp::split_words;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -312,10 +313,10 @@ fn header(code: &[u8]) -> Result<(String, &[u8]), Vec<u8>> {
     }
     let end = code.iter().position(|&byte| byte == b'\n');
     let end = end.ok_or(b"ERR Invalid library metadata")?;
-    let mut words = code[2..end]
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty());
+    let words = split_words(&code[..end]).ok_or(b"ERR Invalid library metadata")?;
+    let mut words = words.iter().map(Vec::as_slice);
     let engine = words.next().unwrap_or_default();
+    let engine = engine.strip_prefix(b"#!").unwrap_or_default();
     if !engine.eq_ignore_ascii_case(b"lua") {
         return Err([b"ERR Engine '", engine, b"' not found"].concat());
     }

@@ -127,3 +127,20 @@ fn a_function_that_is_killed_is_told_by_which_command() {
     let text = "-ERR Script killed by user with FUNCTION KILL.";
     assert!(reply.contains(text), "{reply}");
 }
+
+#[test]
+fn a_library_name_may_stand_in_quotes() {
+    let mut bench = Bench::new();
+    let body = "redis.register_function('f', function() return 1 end)";
+    let load = |header: &str| format!("{header}\n{body}");
+    let mut check = |header: &str, expect: &str| {
+        assert_eq!(
+            bench.call(&["FUNCTION", "LOAD", "REPLACE", &load(header)]),
+            expect
+        );
+    };
+    check("#!lua name=\"foo\"", "$3 foo");
+    check("#!lua name='foo'", "$3 foo");
+    check("#!lua name='foo", "-ERR Invalid library metadata");
+    check("#! name=foo", "-ERR Engine '' not found");
+}

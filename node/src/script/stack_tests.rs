@@ -236,3 +236,11 @@ fn keys_and_arguments_are_tables_of_the_script() {
         ),
     ]);
 }
+
+#[test]
+fn wait_answers_a_script_at_once() {
+    check(&[
+        ("return redis.call('wait', '1', '0')", ":0"),
+        ("return redis.call('waitaof', 0, 1, 0)", "*2 :0 :0"),
+    ]);
+}

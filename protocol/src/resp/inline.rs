@@ -3,7 +3,7 @@
 /// Splits a line into words; `None` when quotes do not balance. The line has no line end.
 ///
 /// `"…"` understands `\n \r \t \b \a \xHH` and `\` before any other byte; `'…'` only `\'`.
-pub(super) fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     // As in Redis, a NUL ends the line.
     let mut rest = line.split(|&byte| byte == 0).next().unwrap_or_default();
