@@ -348,7 +348,7 @@ fn uses(context: &mut Context, words: &[&[u8]]) -> Option<SmallVec<[KeyUse; 4]>>
     let uses = row.key_uses(words);
     let miscounted = row.key_specs.iter().any(|spec| spec.miscounts(words));
     // Only scripts can do without keys.
-    if miscounted || (uses.is_empty() && !row.has(flag::NO_MANDATORY_KEYS)) {
+    if (miscounted || uses.is_empty()) && !row.has(flag::NO_MANDATORY_KEYS) {
         let text = "ERR Invalid arguments specified for command";
         context.reply.error(text);
         return None;
