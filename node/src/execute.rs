@@ -97,7 +97,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use rates::Rates;
 use running::Running;
-use session::{Session, SessionId, Sessions};
+use session::{ReplyMode, Session, SessionId, Sessions};
 use slot_stats::SlotStats;
 use stats::Stats;
 use std::collections::{BTreeMap, BTreeSet};
@@ -414,6 +414,10 @@ impl Engine {
             }
             self.stats.count_error(reply.error_at(start));
             return Outcome::Replied;
+        }
+        if self.config.maxmemory_bytes > 0 && session.reply_mode == ReplyMode::On {
+            // What was evicted to make room is told before the reply, as in Redis.
+            reply.raw(&std::mem::take(&mut self.running.messages));
         }
         self.last_command = Some(command);
         if session.queues(command) {

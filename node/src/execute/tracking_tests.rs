@@ -196,3 +196,14 @@ fn what_a_script_changes_is_broadcast_to_its_own_client_too() {
     party.engine.tell_prefixes();
     assert_eq!(party.mail(0), ">2 $10 invalidate *1 $1 a");
 }
+
+#[test]
+fn what_a_request_evicts_is_told_before_its_reply() {
+    let mut party = resp3(1);
+    party.run(0, "CLIENT TRACKING ON");
+    party.run(0, "SET a 1");
+    party.run(0, "GET a");
+    party.run(0, "CONFIG SET maxmemory-policy allkeys-lru");
+    party.run(0, "CONFIG SET maxmemory 1");
+    assert_eq!(party.run(0, "GET b"), ">2 $10 invalidate *1 $1 a _");
+}
