@@ -131,17 +131,19 @@ fn pack_number(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// The pairs are packed as they are met: Lua can hold only so many values for us at once.
 fn pack_table(out: &mut Vec<u8>, table: &Table, depth: usize) -> mlua::Result<()> {
-    let mut pairs = Vec::new();
-    table.for_each(|key: Value, value: Value| {
-        pairs.push((key, value));
+    let (mut count, mut max, mut is_array) = (0usize, 0i64, true);
+    table.for_each(|key: Value, _: Value| {
+        count += 1;
+        match key {
+            Value::Integer(index) if index >= 1 => max = max.max(index),
+            _ => is_array = false,
+        }
         Ok(())
     })?;
-    let count = pairs.len();
-    let is_index =
-        |key: &Value| matches!(key, Value::Integer(at) if *at >= 1 && *at as usize <= count);
     // As many different indexes from 1 to n as there are keys: they are all of them.
-    if pairs.iter().all(|(key, _)| is_index(key)) {
+    if is_array && max as usize == count {
         match count {
             0..=15 => out.push(0x90 | count as u8),
             _ => header(out, count, [None, Some(0xDC), Some(0xDD)]),
@@ -155,11 +157,10 @@ fn pack_table(out: &mut Vec<u8>, table: &Table, depth: usize) -> mlua::Result<()
         0..=15 => out.push(0x80 | count as u8),
         _ => header(out, count, [None, Some(0xDE), Some(0xDF)]),
     }
-    for (key, value) in &pairs {
-        pack(out, key, depth + 1)?;
-        pack(out, value, depth + 1)?;
-    }
-    Ok(())
+    table.for_each(|key: Value, value: Value| {
+        pack(out, &key, depth + 1)?;
+        pack(out, &value, depth + 1)
+    })
 }
 
 /// The string that is unpacked.

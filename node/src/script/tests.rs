@@ -369,3 +369,17 @@ fn a_script_that_is_killed_ends_whatever_it_catches() {
     }
     assert_eq!(bench.eval("return 1"), ":1");
 }
+
+#[test]
+fn tables_of_many_keys_are_encoded() {
+    let mut bench = Bench::new();
+    let fill = "local t = {} for i = 1, 100000 do t['k' .. i] = i end ";
+    let packed = bench.eval(&format!(
+        "{fill} return cmsgpack.unpack(cmsgpack.pack(t)).k99999"
+    ));
+    assert_eq!(packed, ":99999");
+    let encoded = bench.eval(&format!(
+        "{fill} return cjson.decode(cjson.encode(t)).k99999"
+    ));
+    assert_eq!(encoded, ":99999");
+}

@@ -152,33 +152,38 @@ impl Encoder<'_> {
         Ok(Ok(()))
     }
 
+    /// The pairs are written as they are met: Lua can hold only so many values for us at once.
     fn object(&mut self, table: &Table, depth: usize) -> Encoded<()> {
-        let mut pairs = Vec::new();
+        self.out.push(b'{');
+        let start = self.out.len();
+        let mut written = Ok(());
         table.for_each(|key: Value, value: Value| {
-            pairs.push((key, value));
+            if written.is_ok() {
+                if self.out.len() > start {
+                    self.out.push(b',');
+                }
+                written = self.pair(&key, &value, depth)?;
+            }
             Ok(())
         })?;
-        self.out.push(b'{');
-        for (index, (key, value)) in pairs.iter().enumerate() {
-            if index > 0 {
-                self.out.push(b',');
-            }
-            match key {
-                Value::String(text) => self.string(&text.as_bytes()),
-                Value::Integer(_) | Value::Number(_) => {
-                    let text = text_of(Some(key));
-                    self.string(&text);
-                }
-                other => {
-                    let message = "table key must be a number or string";
-                    return Ok(Err(unsupported(other, message)));
-                }
-            }
-            self.out.push(b':');
-            attempt!(self.value(value, depth)?);
-        }
         self.out.push(b'}');
-        Ok(Ok(()))
+        Ok(written)
+    }
+
+    fn pair(&mut self, key: &Value, value: &Value, depth: usize) -> Encoded<()> {
+        match key {
+            Value::String(text) => self.string(&text.as_bytes()),
+            Value::Integer(_) | Value::Number(_) => {
+                let text = text_of(Some(key));
+                self.string(&text);
+            }
+            other => {
+                let message = "table key must be a number or string";
+                return Ok(Err(unsupported(other, message)));
+            }
+        }
+        self.out.push(b':');
+        self.value(value, depth)
     }
 }
 
