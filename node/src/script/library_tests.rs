@@ -144,3 +144,31 @@ fn a_library_name_may_stand_in_quotes() {
     check("#!lua name='foo", "-ERR Invalid library metadata");
     check("#! name=foo", "-ERR Engine '' not found");
 }
+
+#[test]
+fn the_code_of_a_library_sees_only_what_registers_functions_while_it_is_loaded() {
+    let mut bench = Bench::new();
+    for (code, missing) in [
+        ("return math.random()", "math"),
+        ("return redis.call('ping')", "call"),
+        ("return redis.setresp(3)", "setresp"),
+        ("return redis.redis.call('ping')", "redis"),
+        ("return _G", "_G"),
+    ] {
+        let reply = bench.call(&["FUNCTION", "LOAD", &format!("#!lua name=lib\n{code}")]);
+        let text = format!("Script attempted to access nonexistent global variable '{missing}'");
+        assert!(reply.contains(&text), "{code}: {reply}");
+    }
+    let code = "#!lua name=lib
+redis.log(redis.LOG_DEBUG, redis.REDIS_VERSION)
+local lib = redis
+redis.register_function('later', function() return math.abs(redis.call('dbsize') - 7) end)
+redis.register_function('writes', function() lib.math = math end)";
+    assert_eq!(bench.call(&["FUNCTION", "LOAD", code]), "$3 lib");
+    assert_eq!(bench.call(&["FCALL", "later", "0"]), ":7");
+    let refused = bench.call(&["FCALL", "writes", "0"]);
+    assert!(
+        refused.contains("Attempt to modify a readonly table"),
+        "{refused}"
+    );
+}

@@ -195,17 +195,49 @@ local function unknown_global(_, name)
   error(format("Script attempted to access nonexistent global variable '%s'", tostring(name)), 2)
 end
 
-local visible = guard(globals)
+-- The metatable of what scripts see; the host changes what it shows.
+local view = { __index = globals, __newindex = refuse_write, __metatable = false }
+local visible = setmetatable({}, view)
+content_of[visible] = globals
 globals._G = visible
 setmetatable(globals, { __index = unknown_global })
 shown_metatables[visible] = guard({ __index = unknown_global })
 getmetatable("").__index = libraries.string
 getmetatable("").__metatable = guard({ __index = globals.string })
 
+-- All that the code of a library sees while it is loaded; what it makes sees the rest later.
+local for_loading = {
+  register_function = true,
+  log = true,
+  LOG_DEBUG = true,
+  LOG_VERBOSE = true,
+  LOG_NOTICE = true,
+  LOG_WARNING = true,
+  REDIS_VERSION = true,
+  REDIS_VERSION_NUM = true,
+}
+local registering = setmetatable({}, {
+  __index = function(_, name)
+    if for_loading[name] then
+      return host.redis[name]
+    end
+    error(format("Script attempted to access nonexistent global variable '%s'", tostring(name)), 2)
+  end,
+})
+local loading = { redis = guard(registering) }
+loading.server = loading.redis
+setmetatable(loading, { __index = unknown_global })
+
 local scripts = {}
 local on_error, given, protected = host.on_error, host.given, host.protected
 
-local made = { environment = visible, scripts = scripts, globals = globals }
+local made = {
+  environment = visible,
+  scripts = scripts,
+  view = view,
+  globals = globals,
+  loading = loading,
+}
 
 -- Runs a script.
 function made.run(id)

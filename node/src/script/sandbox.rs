@@ -89,6 +89,11 @@ pub struct Machine {
     pub shared: Rc<Shared>,
     scripts: Table,
     environment: Table,
+    /// The metatable of the environment, which says whether that shows `globals` or `loading`.
+    view: Table,
+    globals: Table,
+    /// All that the code of a library sees while it is loaded.
+    loading: Table,
     run: Function,
     run_function: Function,
     run_loader: Function,
@@ -125,6 +130,9 @@ impl Machine {
             shared,
             scripts: made.get("scripts")?,
             environment,
+            view: made.get("view")?,
+            globals: made.get("globals")?,
+            loading: made.get("loading")?,
             run: made.get("run")?,
             run_function: made.get("run_function")?,
             run_loader: made.get("run_loader")?,
@@ -161,7 +169,9 @@ impl Machine {
     /// Runs the code of a library.
     pub fn run_loader(&self, code: &Function) -> mlua::Result<(bool, Value)> {
         self.shared.questions.set(0);
+        self.view.raw_set("__index", &self.loading)?;
         let result = self.run_loader.call(code);
+        self.view.raw_set("__index", &self.globals)?;
         self.end();
         result
     }
