@@ -4,7 +4,7 @@ use super::flags::{flag, named};
 use super::sandbox::number_of;
 use super::{Machine, failure};
 use crate::rdb::{dump_functions, restore_functions};
-use mlua::{Function, Lua, MultiValue, Table, Value};
+use mlua::{Function, Lua, MultiValue, RegistryKey, Table, Value};
 use protocol::resp::split_words;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -16,7 +16,8 @@ pub struct Registered {
     pub name: String,
     pub description: Option<String>,
     pub flags: u32,
-    callback: Function,
+    /// Kept by Lua: it lets us hold only some thousands of functions ourselves.
+    callback: Rc<RegistryKey>,
 }
 
 #[derive(Debug, Clone)]
@@ -54,14 +55,15 @@ impl Libraries {
         self.by_function.get(&*name.to_ascii_lowercase())
     }
 
-    /// Takes in that libraries were loaded or deleted.
-    fn index(&mut self) {
-        let all = self.by_name.values().flat_map(|library| &library.functions);
-        let named = all.map(|function| {
-            let name = function.name.to_ascii_lowercase().into_bytes();
-            (name, Rc::clone(function))
-        });
-        self.by_function = named.collect();
+    /// Takes a library out; `false` when it is not there.
+    fn remove(&mut self, name: &str) -> bool {
+        let Some(library) = self.by_name.remove(name) else {
+            return false;
+        };
+        for function in &library.functions {
+            self.by_function.remove(&function.key());
+        }
+        true
     }
 
     /// The machine; there is one as soon as something was loaded.
@@ -85,10 +87,14 @@ impl Libraries {
         if functions.is_empty() {
             return Err(b"ERR No functions registered".to_vec());
         }
-        let others = self.by_name.iter().filter(|(other, _)| **other != name);
-        let taken = others.flat_map(|(_, library)| &library.functions);
-        for other in taken {
-            if functions.iter().any(|function| function.has_name_of(other)) {
+        let own = |other: &Rc<Registered>| {
+            let replaced = self.by_name.get(&name);
+            replaced.is_some_and(|old| old.functions.iter().any(|one| Rc::ptr_eq(one, other)))
+        };
+        for function in &functions {
+            if let Some(other) = self.by_function.get(&function.key())
+                && !own(other)
+            {
                 return Err(format!("ERR Function {} already exists", other.name).into_bytes());
             }
         }
@@ -96,8 +102,11 @@ impl Libraries {
             code: code.into(),
             functions: functions.into_iter().map(Rc::new).collect(),
         };
+        self.remove(&name);
+        for function in &library.functions {
+            self.by_function.insert(function.key(), Rc::clone(function));
+        }
         self.by_name.insert(name.clone(), library);
-        self.index();
         Ok(name)
     }
 
@@ -144,9 +153,14 @@ impl Libraries {
         };
         if policy != Policy::Flush {
             next.by_name.clone_from(&self.by_name);
+            next.by_function.clone_from(&self.by_function);
         }
-        next.index();
         for code in &codes {
+            let (name, _) = header(code)?;
+            if policy == Policy::Append && next.by_name.contains_key(&name) {
+                self.machine = next.machine;
+                return Err(format!("ERR Library {name} already exists").into_bytes());
+            }
             if let Err(text) = next.load(code, policy == Policy::Replace) {
                 self.machine = next.machine;
                 return Err(text);
@@ -158,9 +172,7 @@ impl Libraries {
 
     pub fn delete(&mut self, name: &[u8]) -> bool {
         let name = String::from_utf8_lossy(name);
-        let removed = self.by_name.remove(name.as_ref()).is_some();
-        self.index();
-        removed
+        self.remove(&name)
     }
 
     /// Forgets all libraries and the machine.
@@ -173,12 +185,12 @@ impl Libraries {
 fn machine(loading: &Loading) -> mlua::Result<Machine> {
     let machine = Machine::new()?;
     let loading = Rc::clone(loading);
-    let register = move |_: &Lua, arguments: MultiValue| {
+    let register = move |lua: &Lua, arguments: MultiValue| {
         if super::RUNNING.is_set() {
             let text = b"ERR redis.register_function can only be called on FUNCTION LOAD command";
             return Err(failure::coded(text));
         }
-        match registered(&arguments) {
+        match registered(lua, &arguments) {
             Ok(function) => {
                 let mut list = loading.borrow_mut();
                 if list.iter().any(|other| other.has_name_of(&function)) {
@@ -191,14 +203,14 @@ fn machine(loading: &Loading) -> mlua::Result<Machine> {
             Err(text) => Err(failure::coded(format!("ERR {text}").as_bytes())),
         }
     };
-    machine.add_function("register_function", register)?;
+    machine.add_for_loading("register_function", register)?;
     Ok(machine)
 }
 
 /// The arguments of `redis.register_function`, in either of its forms.
-fn registered(arguments: &MultiValue) -> Result<Registered, String> {
+fn registered(lua: &Lua, arguments: &MultiValue) -> Result<Registered, String> {
     match (arguments.front(), arguments.len()) {
-        (Some(Value::Table(named)), 1) => by_names(named),
+        (Some(Value::Table(named)), 1) => by_names(lua, named),
         (_, 1) => Err(
             "calling redis.register_function with a single argument is only \
                        applicable to Lua table (representing named arguments)."
@@ -213,7 +225,7 @@ fn registered(arguments: &MultiValue) -> Result<Registered, String> {
                 let message = "second argument to redis.register_function must be a function";
                 return Err(message.to_owned());
             };
-            made(name, None, 0, callback.clone())
+            made(lua, name, None, 0, callback)
         }
         _ => Err("wrong number of arguments to redis.register_function".to_owned()),
     }
@@ -227,19 +239,21 @@ fn text(value: Option<&Value>) -> Option<String> {
 }
 
 fn made(
+    lua: &Lua,
     name: String,
     description: Option<String>,
     flags: u32,
-    callback: Function,
+    callback: &Function,
 ) -> Result<Registered, String> {
     if !is_name(&name) {
         return Err(format!("Library names {NAMING}"));
     }
+    let kept = lua.create_registry_value(callback);
     Ok(Registered {
         name,
         description,
         flags,
-        callback,
+        callback: Rc::new(kept.map_err(|error| error.to_string())?),
     })
 }
 
@@ -252,7 +266,7 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(allowed)
 }
 
-fn by_names(named: &Table) -> Result<Registered, String> {
+fn by_names(lua: &Lua, named: &Table) -> Result<Registered, String> {
     let (mut name, mut description, mut flags, mut callback) = (None, None, 0, None);
     let mut pairs = Vec::new();
     let walked = named.for_each(|key: Value, value: Value| {
@@ -291,7 +305,7 @@ fn by_names(named: &Table) -> Result<Registered, String> {
     }
     let name = name.ok_or("redis.register_function must get a function name argument")?;
     let callback = callback.ok_or("redis.register_function must get a callback argument")?;
-    made(name, description, flags, callback)
+    made(lua, name, description, flags, &callback)
 }
 
 fn flags_of(list: &Table) -> Result<u32, String> {
@@ -344,6 +358,11 @@ fn header(code: &[u8]) -> Result<(String, &[u8]), Vec<u8>> {
 impl Registered {
     fn has_name_of(&self, other: &Self) -> bool {
         self.name.eq_ignore_ascii_case(&other.name)
+    }
+
+    /// What it is found by: names may be spelt in capitals or not.
+    fn key(&self) -> Vec<u8> {
+        self.name.to_ascii_lowercase().into_bytes()
     }
 
     /// Runs the function: `true` with what it returned, or `false` with its error.

@@ -73,7 +73,7 @@ fn a_dump_restores_by_its_policy() {
         let words: [&[u8]; 4] = [b"FUNCTION", b"RESTORE", payload, policy];
         bench.call_bytes(&words)
     };
-    let exists = "-ERR Library 'lib' already exists";
+    let exists = "-ERR Library lib already exists";
     assert_eq!(restore(b"APPEND", &payload), exists);
     assert_eq!(restore(b"REPLACE", &payload), "+OK");
     assert_eq!(restore(b"FLUSH", &payload), "+OK");
@@ -163,12 +163,33 @@ fn the_code_of_a_library_sees_only_what_registers_functions_while_it_is_loaded()
 redis.log(redis.LOG_DEBUG, redis.REDIS_VERSION)
 local lib = redis
 redis.register_function('later', function() return math.abs(redis.call('dbsize') - 7) end)
+redis.register_function('within', function() redis.register_function('x') end)
 redis.register_function('writes', function() lib.math = math end)";
     assert_eq!(bench.call(&["FUNCTION", "LOAD", code]), "$3 lib");
+    let later = bench.call(&["FCALL", "within", "0"]);
+    let missing = "attempt to call field 'register_function' (a nil value)";
+    assert!(later.contains(missing), "{later}");
     assert_eq!(bench.call(&["FCALL", "later", "0"]), ":7");
     let refused = bench.call(&["FCALL", "writes", "0"]);
     assert!(
         refused.contains("Attempt to modify a readonly table"),
         "{refused}"
+    );
+}
+
+#[test]
+fn ten_thousand_libraries_are_loaded_and_dropped() {
+    let mut bench = Bench::new();
+    for number in 0..10_000 {
+        let register = format!("redis.register_function('f{number}', function() return 7 end)");
+        let code = format!("#!lua name=l{number}\n{register}");
+        let reply = bench.call(&["FUNCTION", "LOAD", &code]);
+        assert!(reply.ends_with(&format!("l{number}")), "{reply}");
+    }
+    assert_eq!(bench.call(&["FCALL", "f9999", "0"]), ":7");
+    assert_eq!(bench.call(&["FUNCTION", "FLUSH"]), "+OK");
+    assert_eq!(
+        bench.call(&["FCALL", "f9999", "0"]),
+        "-ERR Function not found"
     );
 }

@@ -207,7 +207,6 @@ getmetatable("").__metatable = guard({ __index = globals.string })
 
 -- All that the code of a library sees while it is loaded; what it makes sees the rest later.
 local for_loading = {
-  register_function = true,
   log = true,
   LOG_DEBUG = true,
   LOG_VERBOSE = true,
@@ -237,6 +236,7 @@ local made = {
   view = view,
   globals = globals,
   loading = loading,
+  registering = registering,
 }
 
 -- Runs a script.

@@ -4,7 +4,7 @@ use super::failure::raised;
 use super::stack::Functions;
 use super::{Interrupt, api, bit, cjson, cmsgpack, failure, interrupt, number, pack};
 use mlua::chunk::ChunkMode;
-use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value};
+use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, RegistryKey, StdLib, Table, Value};
 use protocol::resp::Protocol;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -97,7 +97,8 @@ pub struct Machine {
     run: Function,
     run_function: Function,
     run_loader: Function,
-    redis: Table,
+    /// What `redis` shows while a library is loaded, beside what it shows otherwise.
+    registering: Table,
 }
 
 impl Machine {
@@ -136,7 +137,7 @@ impl Machine {
             run: made.get("run")?,
             run_function: made.get("run_function")?,
             run_loader: made.get("run_loader")?,
-            redis: host.raw_get("redis")?,
+            registering: made.get("registering")?,
             lua,
         };
         interrupt::install(&machine.lua, &machine.shared)?;
@@ -156,13 +157,13 @@ impl Machine {
         chunk.set_environment(environment).into_function()
     }
 
-    /// Adds a function to `redis`.
-    pub fn add_function(
+    /// Adds a function to `redis` as libraries see it while they are loaded.
+    pub fn add_for_loading(
         &self,
         name: &str,
         function: impl Fn(&Lua, MultiValue) -> mlua::Result<()> + 'static,
     ) -> mlua::Result<()> {
-        self.redis
+        self.registering
             .raw_set(name, self.lua.create_function(function)?)
     }
 
@@ -177,7 +178,8 @@ impl Machine {
     }
 
     /// Runs a function of a library.
-    pub fn run_function(&self, callback: &Function) -> mlua::Result<(bool, Value)> {
+    pub fn run_function(&self, callback: &RegistryKey) -> mlua::Result<(bool, Value)> {
+        let callback: Function = self.lua.registry_value(callback)?;
         self.run_function.call(callback)
     }
 
