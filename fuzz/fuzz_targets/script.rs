@@ -16,7 +16,7 @@ fuzz_target!(|text: &[u8]| {
     let mut engine = Engine::new(1, Config::default());
     engine.view.role = Role::Standalone;
     let mut turns = 0;
-    engine.interrupt = Some(Box::new(move |_| {
+    engine.interrupt = Some(Box::new(move |_, _| {
         turns += 1;
         if turns < TURNS_MAX {
             Interrupt::Continue
