@@ -206,23 +206,10 @@ getmetatable("").__index = libraries.string
 getmetatable("").__metatable = guard({ __index = globals.string })
 
 -- All that the code of a library sees while it is loaded; what it makes sees the rest later.
-local for_loading = {
-  log = true,
-  LOG_DEBUG = true,
-  LOG_VERBOSE = true,
-  LOG_NOTICE = true,
-  LOG_WARNING = true,
-  REDIS_VERSION = true,
-  REDIS_VERSION_NUM = true,
-}
-local registering = setmetatable({}, {
-  __index = function(_, name)
-    if for_loading[name] then
-      return host.redis[name]
-    end
-    error(format("Script attempted to access nonexistent global variable '%s'", tostring(name)), 2)
-  end,
-})
+local registering = copied(host.redis, [[
+  log LOG_DEBUG LOG_VERBOSE LOG_NOTICE LOG_WARNING REDIS_VERSION REDIS_VERSION_NUM
+]])
+setmetatable(registering, { __index = unknown_global })
 local loading = { redis = guard(registering) }
 loading.server = loading.redis
 setmetatable(loading, { __index = unknown_global })
