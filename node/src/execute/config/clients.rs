@@ -52,15 +52,20 @@ impl ClientsMemory {
     }
 }
 
-pub const OPTIONS: &[ConfigOption] = &[
+/// The option has two names.
+const fn busy_reply(name: &'static str) -> ConfigOption {
     settable(
-        "busy-reply-threshold",
+        name,
         |config, _| config.busy_reply_ms.to_string(),
         |config, text| {
             config.busy_reply_ms = number(text, 0, u64::MAX >> 1)?;
             Ok(())
         },
-    ),
+    )
+}
+
+pub const OPTIONS: &[ConfigOption] = &[
+    busy_reply("busy-reply-threshold"),
     settable(
         "client-output-buffer-limit",
         |config, _| output_limit::write(&config.output_limits),
@@ -74,14 +79,7 @@ pub const OPTIONS: &[ConfigOption] = &[
             Ok(())
         },
     ),
-    settable(
-        "lua-time-limit",
-        |config, _| config.busy_reply_ms.to_string(),
-        |config, text| {
-            config.busy_reply_ms = number(text, 0, u64::MAX >> 1)?;
-            Ok(())
-        },
-    ),
+    busy_reply("lua-time-limit"),
     settable(
         "maxclients",
         |c, _| c.maxclients.to_string(),

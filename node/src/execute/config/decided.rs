@@ -21,7 +21,7 @@ fn bytes(text: &str) -> Result<String, String> {
     memory(text, 0, u64::MAX >> 1).map(|value| value.to_string())
 }
 
-fn seconds(text: &str) -> Result<String, String> {
+fn positive(text: &str) -> Result<String, String> {
     number(text, 1, super::INT_MAX).map(|value| value.to_string())
 }
 
@@ -51,7 +51,7 @@ fn on_signal(text: &str) -> Result<String, String> {
     Ok(words.join(" "))
 }
 
-/// Three values that do not fall, each from -2000 to 2000.
+/// Three values, each from -2000 to 2000.
 fn oom_scores(text: &str) -> Result<String, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     if words.len() != 3 {
@@ -70,7 +70,7 @@ pub const OPTIONS: &[ConfigOption] = &[
     kept!("active-defrag-cycle-max", "25", percent, NOT_MOVED),
     kept!("active-defrag-cycle-min", "1", percent, NOT_MOVED),
     kept!("active-defrag-ignore-bytes", "104857600", bytes, NOT_MOVED),
-    kept!("active-defrag-max-scan-fields", "1000", seconds, NOT_MOVED),
+    kept!("active-defrag-max-scan-fields", "1000", positive, NOT_MOVED),
     kept!("active-defrag-threshold-lower", "10", count, NOT_MOVED),
     kept!("active-defrag-threshold-upper", "100", count, NOT_MOVED),
     kept!("aof-disable-auto-gc", "no", yes_or_no, LOG),
@@ -186,9 +186,9 @@ pub const OPTIONS: &[ConfigOption] = &[
     kept!("repl-diskless-sync", "yes", yes_or_no, OWN_STREAM),
     kept!("repl-diskless-sync-delay", "5", count, OWN_STREAM),
     kept!("repl-diskless-sync-max-replicas", "0", count, OWN_STREAM),
-    kept!("repl-ping-replica-period", "10", seconds, OWN_STREAM),
-    kept!("repl-ping-slave-period", "10", seconds, OWN_STREAM),
-    kept!("repl-timeout", "60", seconds, OWN_STREAM),
+    kept!("repl-ping-replica-period", "10", positive, OWN_STREAM),
+    kept!("repl-ping-slave-period", "10", positive, OWN_STREAM),
+    kept!("repl-timeout", "60", positive, OWN_STREAM),
     kept!("replica-serve-stale-data", "yes", yes_or_no, TOPOLOGY),
     kept!("shutdown-on-sigint", "default", on_signal, HANDS_OVER),
     kept!("shutdown-on-sigterm", "default", on_signal, HANDS_OVER),
