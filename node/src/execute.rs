@@ -359,8 +359,8 @@ impl Engine {
         {
             self.keep_waiting(id, command, arguments);
         }
+        let stalled_ms = std::mem::take(&mut self.stalled_ms);
         if !self.blocked.is_empty() && self.busy.script.is_none() {
-            let stalled_ms = std::mem::take(&mut self.stalled_ms);
             self.serve_blocked(now_ms + stalled_ms);
             self.take_mail_into(id, out);
         }
@@ -468,8 +468,11 @@ impl Engine {
         self.view.check(session, command, arguments, slot_of)?;
         self.check_busy(command)?;
         if self.config.maxmemory_bytes > 0 && self.busy.script.is_none() {
-            // Before any request, as in Redis: what it answers comes after what was evicted.
-            self.make_room(now_ms);
+            // Before any request, as in Redis: what it answers comes after what was evicted. A
+            // failing disk cannot take that.
+            if self.view.disk_error.is_none() {
+                self.make_room(now_ms);
+            }
             if command.has(flag::DENY_OOM) && self.is_full() {
                 return Err(Refusal::OutOfMemory);
             }

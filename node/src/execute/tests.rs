@@ -530,7 +530,19 @@ fn any_request_evicts_first_when_memory_is_full() {
     bench.run("SET a 1");
     bench.run("CONFIG SET maxmemory-policy allkeys-lru");
     bench.run("CONFIG SET maxmemory 1");
+    // Where the disk fails the log cannot take what is evicted.
+    bench.engine.view.disk_error = Some("full".to_owned());
+    assert_eq!(bench.run("DBSIZE"), ":1");
+    bench.engine.view.disk_error = None;
     assert_eq!(bench.run("DBSIZE"), ":0");
+}
+
+#[test]
+fn a_stall_without_waiting_clients_is_not_counted_later() {
+    let mut bench = Bench::new();
+    bench.engine.stalled_ms = 1000;
+    bench.run("PING");
+    assert_eq!(bench.engine.stalled_ms, 0);
 }
 
 #[test]
