@@ -12,6 +12,6 @@ mod servers;
 mod table;
 pub mod throughput;
 
-pub use cpu_time::cpu_time_of;
+pub use cpu_time::CpuClock;
 pub use page::Section;
 pub use table::Table;

@@ -6,9 +6,8 @@
 //! threads, while one waited. A machine that is busy otherwise makes every server look worse but
 //! for the last figure, so the same is measured while nothing happens.
 
-use super::cpu_time::CpuClock;
 use super::servers::{Programs, Server};
-use super::{Section, Table};
+use super::{CpuClock, Section, Table};
 use anyhow::{Context, bail};
 use protocol::client::Client;
 use protocol::resp::{Reply, read_reply, write_request};

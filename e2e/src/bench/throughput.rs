@@ -5,7 +5,7 @@
 //! operation: it does not depend on how fast the generator is.
 
 use super::servers::{Programs, Server};
-use super::{Section, Table, cpu_time_of};
+use super::{CpuClock, Section, Table};
 use crate::scenario::{Tool, tool};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
@@ -214,8 +214,8 @@ fn measure(
 ) -> anyhow::Result<Sample> {
     let depth = case.pipeline.min(8);
     let requests = arguments.requests * depth * case.share / 100;
-    let process = server.running.process();
-    let before = cpu_time_of(process)?;
+    let clock = CpuClock::of(server.running.process())?;
+    let before = clock.now()?;
     let output = send(
         benchmark,
         server,
@@ -224,7 +224,7 @@ fn measure(
         case.pipeline,
         arguments,
     )?;
-    let used = cpu_time_of(process)?.saturating_sub(before);
+    let used = clock.now()?.saturating_sub(before);
     let [operations_per_second, p50_ms, p99_ms] =
         figures_in(&output).with_context(|| format!("redis-benchmark said {output:?}"))?;
     Ok(Sample {
