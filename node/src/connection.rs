@@ -3,7 +3,7 @@
 //! A connection holds a buffer of its own only for the part of a request that has not arrived
 //! whole; everything else is read into, and executed from, one buffer that all connections share.
 
-use crate::execute::session::{Class, Session, SessionId};
+use crate::execute::session::{Class, SessionId};
 use crate::member::{Batch, Letter, Line, Mailbox, Member, Next, Settled, State};
 use crate::replicate::serve;
 use protocol::admin::AdminRequest;
@@ -30,9 +30,6 @@ const KEPT_BYTES: usize = 1024;
 /// Bytes of further requests that are kept while one waits; with more, the end of the connection is
 /// noticed only later.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
-
-/// Replies up to so many bytes count as taken: they do not exceed a limit by themselves.
-const REPLY_BYTES_FREE: usize = 16 * 1024;
 
 /// The reply to what no quorum confirms.
 const NO_REPLICAS: &[u8] =
@@ -199,6 +196,7 @@ impl Connection {
                     }
                     Poll::Ready(Ok(())) => {
                         self.buffer.extend_from_slice(read.filled());
+                        self.note_buffer();
                         Poll::Ready(Ok(Stirred::Bytes))
                     }
                 }
@@ -314,11 +312,8 @@ impl Connection {
     fn note_buffer(&self) {
         let room = self.buffer.capacity();
         if room > 0 {
-            self.member.with(|state| {
-                if let Some(session) = state.engine.sessions.get_mut(self.session) {
-                    session.buffers.note_input(room);
-                }
-            });
+            self.member
+                .with(|state| state.note_input(self.session, room));
         }
     }
 
@@ -387,9 +382,6 @@ impl Connection {
         if self.out.is_empty() {
             return Ok(());
         }
-        if self.out.len() > REPLY_BYTES_FREE && self.is_too_much() {
-            return Err(io::Error::other("the output exceeds the client's limit"));
-        }
         let sent = match self.line.stream.borrow().try_write(&self.out) {
             Ok(sent) => sent,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -413,17 +405,6 @@ impl Connection {
         self.out.clear();
         self.out.shrink_to(KEPT_BYTES);
         Ok(())
-    }
-
-    /// Whether what is about to be sent exceeds the hard limit of the client's class.
-    fn is_too_much(&self) -> bool {
-        let bytes = self.out.len() as u64;
-        self.member.with(|state| {
-            let session = state.engine.sessions.get(self.session);
-            let class = session.map_or(Class::Normal, Session::class);
-            let hard = state.engine.config.output_limits[class as usize].hard_bytes;
-            hard > 0 && bytes > hard
-        })
     }
 
     /// Waits while the disk is too far behind, or the walks hold too much.
@@ -466,6 +447,7 @@ impl Drop for Connection {
             let session = state.engine.sessions.get(self.session);
             let unsent = session.map_or(0, |session| session.unsent.bytes);
             state.less_unsent(self.session, unsent, 0);
+            state.note_input(self.session, 0);
             state.feeders.retain(|_, session| *session != self.session);
             state.engine.close_session(self.session);
         });
@@ -503,6 +485,7 @@ impl Drop for Counted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::execute::session::Session;
 
     /// The size of what a function gives.
     fn size_of_result<A, R>(_: impl FnOnce(A) -> R) -> usize {

@@ -120,6 +120,10 @@ pub struct State {
     pub peers: BTreeMap<String, Peer>,
     /// Output that clients and other members have not taken yet.
     pub output_bytes: u64,
+    /// Parts of requests that have not arrived whole.
+    pub input_bytes: u64,
+    /// What snapshots and migrations hold, as of the last tick.
+    held_bytes: u64,
     pub clock: Clock,
     pub signals: Rc<Signals>,
     pub lines: Rc<Lines>,
@@ -204,6 +208,8 @@ impl Member {
             connections: HashMap::new(),
             peers: BTreeMap::new(),
             output_bytes: 0,
+            input_bytes: 0,
+            held_bytes: 0,
             clock,
             signals: Rc::clone(&signals),
             lines: Rc::clone(&lines),

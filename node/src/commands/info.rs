@@ -47,7 +47,7 @@ pub const COMMANDS: &[Command] = &[command(
 
 type Section = (&'static str, fn(&mut String, &Engine, u64));
 
-const SECTIONS: [Section; 14] = [
+const SECTIONS: [Section; 15] = [
     ("Server", server),
     ("Clients", clients),
     ("Memory", memory::memory),
@@ -62,13 +62,14 @@ const SECTIONS: [Section; 14] = [
     ("Cluster", cluster),
     ("Keyspace", keyspace),
     ("Keysizes", keysizes::keysizes),
+    ("Debug", debug),
 ];
 
 /// Sections shown only when asked for.
 const EXTRA: [&str; 2] = ["Commandstats", "Latencystats"];
 
-/// A section that goes through all keys: only its own name asks for it.
-const COSTLY: &str = "Keysizes";
+/// Sections that only their own names ask for: one goes through all keys, one may change.
+const NAMED_ONLY: [&str; 2] = ["Keysizes", "Debug"];
 
 fn info(context: &mut Context, arguments: &[&[u8]]) {
     let words: Vec<String> = arguments[1..]
@@ -83,7 +84,7 @@ fn info(context: &mut Context, arguments: &[&[u8]]) {
     for (name, write) in SECTIONS {
         let asked = words.contains(&name.to_lowercase());
         let usual = default && !EXTRA.contains(&name);
-        if asked || ((everything || usual) && name != COSTLY) {
+        if asked || ((everything || usual) && !NAMED_ONLY.contains(&name)) {
             text += if text.is_empty() { "" } else { "\r\n" };
             text += "# ";
             text += name;
@@ -293,6 +294,17 @@ fn streams_and_turns(text: &mut String, engine: &Engine) {
         "eventloop_duration_cmd_sum": stats.commands_ns() / 1000,
         "instantaneous_eventloop_cycles_per_sec": rates.turns_per_second(),
         "instantaneous_eventloop_duration_usec": rates.turn_microseconds(),
+    );
+}
+
+/// The log is written by a thread of its own: no turn waits for it.
+fn debug(text: &mut String, engine: &Engine, _now_ms: u64) {
+    let timing = &engine.timing;
+    lines!(text,
+        "eventloop_duration_aof_sum": 0,
+        "eventloop_duration_cron_sum": timing.ticks_ns / 1000,
+        "eventloop_duration_max": timing.turn_ns_max / 1000,
+        "eventloop_cmd_per_cycle_max": timing.commands_max,
     );
 }
 

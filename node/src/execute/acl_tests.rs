@@ -56,8 +56,9 @@ fn denials_are_logged_with_what_was_denied() {
     );
     let denied = &engine.acl.denied;
     assert_eq!((denied.auth, denied.key, denied.command), (1, 2, 1));
+    // Entries beyond a lower limit go with the next denial.
     say(&mut engine, admin, "CONFIG SET acllog-max-len 1");
-    assert_eq!(engine.acl.log.iter().len(), 1);
+    assert_eq!(engine.acl.log.iter().len(), 3);
 }
 
 #[test]

@@ -295,6 +295,11 @@ fn turns_of_the_executor_are_counted_with_their_time() {
         measured.engine.timing.end_run();
     }
     measured.engine.timing.note_turn(4000);
+    let most = "eventloop_duration_max:";
+    assert_eq!(measured.info("debug", most), format!("{most}4"));
+    let most = "eventloop_cmd_per_cycle_max:";
+    assert_eq!(measured.info("debug", most), format!("{most}1"));
+    assert!(!measured.run("INFO everything").contains("# Debug"));
     assert_eq!(
         measured.info("stats", "eventloop_cycles:"),
         "eventloop_cycles:4"

@@ -320,7 +320,7 @@ impl Session {
         let unsent = self.unsent.bytes as usize + self.outbox.len();
         size_of::<Self>()
             + words
-            + self.query_bytes
+            + self.query_bytes.max(self.buffers.input_room as usize)
             + queued
             + self.watched_bytes()
             + prefixes
@@ -347,7 +347,7 @@ impl Session {
              sub={} psub={} ssub={} multi={multi} qbuf={} qbuf-free={} argv-mem={} \
              multi-mem={} rbs={} rbp={} obl={} oll={} \
              omem={} tot-mem={} events={} cmd={} user={} redir={redirect} resp={} \
-             lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
+             lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={} watch={}",
             self.id,
             self.address,
             self.local_address,
@@ -383,6 +383,7 @@ impl Session {
             self.traffic.in_bytes,
             self.traffic.out_bytes,
             self.traffic.commands,
+            self.watching.len(),
         )
     }
 }

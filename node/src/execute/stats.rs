@@ -59,8 +59,11 @@ pub struct Stats {
     errors: BTreeMap<String, u64>,
 }
 
-/// Most error codes counted apart; clients can invent codes no faster than commands answer them.
-const ERROR_CODES_MAX: usize = 128;
+/// Most error codes counted apart that scripts have made up, and most of all. The others are
+/// counted together.
+const SCRIPT_CODES_MAX: usize = 128;
+const ERROR_CODES_MAX: usize = 256;
+const OTHER_CODES: &str = "ERRORSTATS_OVERFLOW";
 
 /// Longest error code.
 const ERROR_CODE_BYTES_MAX: usize = 32;
@@ -146,26 +149,49 @@ impl Stats {
     pub fn count_error_of_script(&mut self, text: &[u8]) {
         let counted = std::mem::take(&mut self.script_error);
         if counted.is_empty() || !text.starts_with(&counted) {
-            self.count_error(text);
+            self.count_code(text, SCRIPT_CODES_MAX);
         }
     }
 
     /// Counts an error reply; `text` begins with its code.
     pub fn count_error(&mut self, text: &[u8]) {
+        self.count_code(text, ERROR_CODES_MAX);
+    }
+
+    fn count_code(&mut self, text: &[u8], codes_max: usize) {
         self.error_replies += 1;
         let code = text
             .split(|byte| !byte.is_ascii_alphanumeric())
             .next()
             .unwrap_or_default();
         let code = String::from_utf8_lossy(&code[..code.len().min(ERROR_CODE_BYTES_MAX)]);
-        if self.errors.len() < ERROR_CODES_MAX || self.errors.contains_key(code.as_ref()) {
-            *self.errors.entry(code.into_owned()).or_default() += 1;
-        }
+        let known = self.errors.len() < codes_max || self.errors.contains_key(code.as_ref());
+        let code = if known { &code } else { OTHER_CODES };
+        *self.errors.entry(code.to_owned()).or_default() += 1;
     }
 
     pub fn errors(&self) -> impl Iterator<Item = (&str, u64)> {
         self.errors
             .iter()
             .map(|(code, count)| (code.as_str(), *count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_that_scripts_make_up_hide_no_others() {
+        let mut stats = Stats::default();
+        for number in 0..200 {
+            stats.count_error_of_script(format!("CODE{number} text").as_bytes());
+        }
+        stats.count_error(b"ERR text");
+        let of = |wanted: &str| stats.errors().find(|(code, _)| *code == wanted);
+        assert_eq!(of("CODE127"), Some(("CODE127", 1)));
+        assert_eq!(of("CODE128"), None);
+        assert_eq!(of(OTHER_CODES), Some((OTHER_CODES, 72)));
+        assert_eq!(of("ERR"), Some(("ERR", 1)));
     }
 }

@@ -18,6 +18,13 @@ pub struct Timing {
     /// Runs of requests and other turns of the executor, and how long they took together.
     pub turns: u64,
     pub turns_ns: u64,
+    /// The longest of them.
+    pub turn_ns_max: u64,
+    /// How long the turns of what is done regularly took together.
+    pub ticks_ns: u64,
+    /// Commands of the run that goes on, and most commands of one run.
+    commands: u64,
+    pub commands_max: u64,
     /// Commands that run within each other.
     depth: u32,
     /// How long the command that ended last took.
@@ -45,6 +52,7 @@ impl Timing {
     pub fn end_run(&mut self) {
         let ended_ns = std::mem::take(&mut self.mark_ns);
         let began_ns = std::mem::take(&mut self.run_began_ns);
+        self.commands_max = self.commands_max.max(std::mem::take(&mut self.commands));
         self.note_turn(ended_ns.saturating_sub(began_ns));
     }
 
@@ -52,6 +60,14 @@ impl Timing {
     pub fn note_turn(&mut self, took_ns: u64) {
         self.turns += 1;
         self.turns_ns += took_ns;
+        self.turn_ns_max = self.turn_ns_max.max(took_ns);
+    }
+
+    /// The same for one in which what has to be done regularly was done.
+    pub fn note_tick(&mut self, began_ns: u64) {
+        let took_ns = self.now_ns().saturating_sub(began_ns);
+        self.ticks_ns += took_ns;
+        self.note_turn(took_ns);
     }
 
     /// A command begins; gives the time.
@@ -69,6 +85,7 @@ impl Timing {
         self.depth -= 1;
         if self.depth == 0 {
             self.mark_ns = now_ns;
+            self.commands += 1;
         }
         self.last_ns = now_ns.saturating_sub(began_ns);
         self.last_ns

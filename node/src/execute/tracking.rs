@@ -197,6 +197,12 @@ impl Engine {
         for key in command.keys(arguments) {
             self.tracked.remember(session.id, key);
         }
+        self.limit_tracked();
+    }
+
+    /// Forgets keys beyond the limit, which may have been lowered: who read them is told that they
+    /// are invalid.
+    pub fn limit_tracked(&mut self) {
         let max = self.config.tracking_keys_max;
         while max > 0 && self.tracked.keys.len() as u64 > max {
             let near = self.random().to_be_bytes();

@@ -124,6 +124,10 @@ fn the_table_is_bounded() {
     assert!(reply.contains("invalidate"), "{reply}");
     assert_eq!(party.engine.tracked.keys(), 2);
     assert_eq!(party.engine.tracked.items(), 2);
+    // A lower limit holds without another read.
+    party.run(0, "CONFIG SET tracking-table-max-keys 1");
+    party.engine.limit_tracked();
+    assert_eq!(party.engine.tracked.keys(), 1);
     party.close(0);
     assert_eq!(party.engine.tracked.keys(), 0);
 }

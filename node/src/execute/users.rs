@@ -99,7 +99,6 @@ impl Engine {
             let user = self.acl.set_default_password(password.as_bytes());
             self.replace_in_sessions(&user);
         }
-        self.acl.log.truncate(self.config.acl_log_entries_max);
         self.evict_clients();
     }
 

@@ -105,7 +105,7 @@ impl Member {
             let (bytes, room) = (out.len(), out.capacity());
             session.buffers.note_output(bytes, room, now_ms);
         }
-        let needed = needed.max(end.unwrap_or(0));
+        let mut needed = needed.max(end.unwrap_or(0));
         if end.is_some() {
             self.signals.flush.notify_one();
         }
@@ -116,7 +116,10 @@ impl Member {
             && state.role() == Role::Primary
             && state.is_cluster()
             && state.lease_end_ms <= self.clock.monotonic_ms();
-        let next = if lapsed && state.engine.view.lease_valid {
+        let lapsed = lapsed && state.engine.view.lease_valid;
+        let next = if lapsed || state.is_too_long(session, out.len()) {
+            // There is nothing whose promise would have to be kept.
+            needed = 0;
             out.clear();
             Next::Close
         } else {

@@ -9,6 +9,9 @@ use protocol::status::Role;
 use std::rc::Rc;
 use tokio::task::AbortHandle;
 
+/// Replies up to so many bytes count as taken: they do not exceed a limit by themselves.
+const REPLY_BYTES_FREE: usize = 16 * 1024;
+
 /// A client's connection, as the rest of the member sees it.
 #[derive(Debug)]
 pub struct Connected {
@@ -74,6 +77,7 @@ impl State {
     /// Counts output that a client has not taken yet.
     pub fn more_unsent(&mut self, id: SessionId, bytes: u64, items: usize) {
         self.output_bytes += bytes;
+        self.sum_buffers();
         if let Some(session) = self.engine.sessions.get_mut(id) {
             session.unsent.bytes += bytes;
             session.unsent.items += items;
@@ -85,10 +89,49 @@ impl State {
 
     pub fn less_unsent(&mut self, id: SessionId, bytes: u64, items: usize) {
         self.output_bytes -= bytes;
+        self.sum_buffers();
         if let Some(session) = self.engine.sessions.get_mut(id) {
             session.unsent.bytes -= bytes;
             session.unsent.items -= items;
         }
+    }
+
+    /// Notes how much room a connection has for the part of a request that has not arrived whole.
+    pub fn note_input(&mut self, id: SessionId, room: usize) {
+        if let Some(session) = self.engine.sessions.get_mut(id) {
+            let before = u64::from(session.buffers.input_room);
+            session.buffers.note_input(room);
+            let now = u64::from(session.buffers.input_room);
+            self.input_bytes = self.input_bytes + now - before;
+            self.sum_buffers();
+        }
+    }
+
+    /// Buffers count against `maxmemory` from the moment they grow.
+    pub(super) fn sum_buffers(&mut self) {
+        self.engine.view.buffer_bytes = self.output_bytes + self.input_bytes + self.held_bytes;
+    }
+
+    /// Whether replies exceed the hard limit of the client's class: it is to be disconnected.
+    /// A client that has not said who it is gets no more than errors, and may leave few.
+    pub fn is_too_long(&mut self, id: SessionId, bytes: usize) -> bool {
+        if bytes <= REPLY_BYTES_FREE {
+            return false;
+        }
+        let Some(session) = self.engine.sessions.get(id) else {
+            return false;
+        };
+        let hard = self.engine.config.output_limits[session.class() as usize].hard_bytes;
+        let too_long = hard > 0 && bytes as u64 > hard || !session.authenticated;
+        if too_long {
+            tracing::warn!(
+                client = session.id,
+                bytes,
+                "disconnected: its replies are too long"
+            );
+            self.engine.stats.over_output_limit += 1;
+        }
+        too_long
     }
 
     /// Disconnects a client that has left more output than `client-output-buffer-limit` allows.

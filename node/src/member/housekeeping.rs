@@ -70,6 +70,7 @@ pub async fn tick(member: Rc<Member>) {
             }
             state.engine.serve_blocked(now_ms);
             state.engine.evict_clients();
+            state.engine.limit_tracked();
             state.note_disk(now_ms);
             let end = state.append_effects();
             state.deliver(end.unwrap_or(0));
@@ -80,8 +81,7 @@ pub async fn tick(member: Rc<Member>) {
                 state.look_at_process();
                 state.check_outputs();
             }
-            let timing = &mut state.engine.timing;
-            timing.note_turn(timing.now_ns().saturating_sub(began_ns));
+            state.engine.timing.note_tick(began_ns);
         });
         ticks = ticks.wrapping_add(1);
     }
@@ -148,7 +148,8 @@ impl State {
             .map(|capture| capture.bytes() as u64)
             .sum();
         // The recent log is left out: its size is fixed, and the headroom of maxmemory is for it.
-        self.engine.view.buffer_bytes = self.output_bytes + walks + captured;
+        self.held_bytes = walks + captured;
+        self.sum_buffers();
         if let Some(disk) = self.log.disk() {
             disk.set_fsync(self.engine.config.fsync);
         }

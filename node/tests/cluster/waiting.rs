@@ -144,6 +144,36 @@ async fn a_reply_beyond_the_output_limit_ends_the_connection() {
     assert_eq!(text(&other.call(limit).await.unwrap()), "OK");
     other.call(&[b"GET", b"a"]).await.unwrap_err();
     assert_eq!(text(&cluster.run("s0-0", "STRLEN a").await), "100000");
+    let info = text(&cluster.run("s0-0", "INFO stats").await);
+    let ended = "client_output_buffer_limit_disconnections:1\r";
+    assert!(info.contains(ended), "{info}");
+}
+
+#[tokio::test]
+async fn a_request_that_has_not_arrived_whole_takes_memory_until_its_client_goes() {
+    let cluster = eventual(1).await;
+    let mut client = cluster.client("s0-0").await;
+    let mut part = b"*2\r\n$3\r\nGET\r\n$1000000\r\n".to_vec();
+    part.resize(900_000, b'x');
+    let used = async || -> u64 {
+        let info = text(&cluster.run("s0-0", "INFO memory").await);
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("used_memory:"));
+        line.unwrap().parse().unwrap()
+    };
+    let before = used().await;
+    client.send(&part).await.unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while used().await < before + 900_000 {
+        assert!(Instant::now() < deadline, "it is not counted");
+        pause().await;
+    }
+    drop(client);
+    while used().await > before + 100_000 {
+        assert!(Instant::now() < deadline, "it is counted for ever");
+        pause().await;
+    }
 }
 
 #[tokio::test]

@@ -111,12 +111,13 @@ const DIFFERENCES: &[Difference] = &[
 ];
 
 /// Fields of `CLIENT LIST` that are newer than Redis 7.0: of 7.2, and of Redis 8 and Valkey 8.
-pub const CLIENT_FIELDS: [&str; 5] = [
+pub const CLIENT_FIELDS: [&str; 6] = [
     "lib-name",
     "lib-ver",
     "tot-net-in",
     "tot-net-out",
     "tot-cmds",
+    "watch",
 ];
 
 /// Rows of `COMMAND` that differ from Redis 7.0, and why.
