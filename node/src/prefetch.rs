@@ -36,6 +36,11 @@ pub fn prefetch(address: *const u8, bytes: usize) {
     }
 }
 
+/// The same for bytes in one piece: what is longer is read on by the processor itself.
+pub fn prefetch_bytes(bytes: &[u8]) {
+    prefetch(bytes.as_ptr(), bytes.len().min(2 * LINE_BYTES));
+}
+
 /// The same for a whole value.
 pub fn prefetch_value<T>(value: &T) {
     prefetch(std::ptr::from_ref(value).cast(), size_of::<T>());

@@ -3,11 +3,12 @@
 //! [`Entry`] owns, [`EntryRef`] reads. How they lie in memory is the business of `block`.
 
 pub(super) mod block;
+mod slabs;
 
 pub(super) use block::Tagged;
 pub use block::{Entry, EntryRef, INLINE_BYTES_MAX};
 
-use crate::prefetch::Fetch;
+use crate::prefetch::{Fetch, prefetch_value};
 use crate::values::hash::Hash;
 use crate::values::list::List;
 use crate::values::set::Set;
@@ -129,7 +130,19 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// Begins to fetch what looking a member up reads; `None` where that is near anyway.
+    /// Asks for what the block of a collection points at.
+    pub fn prefetch(self) {
+        match self {
+            Self::Integer(_) | Self::Bytes(_) => {}
+            Self::Hash(hash) => hash.prefetch(),
+            Self::Set(set) => set.prefetch(),
+            Self::List(list) => prefetch_value(list),
+            Self::Sorted(sorted) => prefetch_value(sorted),
+            Self::Stream(stream) => prefetch_value(stream),
+        }
+    }
+
+    /// Begins to fetch what looking a member up reads; `None` where that has been fetched.
     pub fn fetch_of(self, member: &[u8]) -> Option<Fetch> {
         match self {
             Self::Hash(hash) => hash.fetch_of(member),
@@ -436,7 +449,7 @@ mod tests {
     #[test]
     fn a_short_key_and_value_take_one_small_block() {
         let entry = Entry::of_string(&[b'k'; 16], &[b'v'; 64], None, 0);
-        assert_eq!(entry.as_ref().block_bytes(), 96);
+        assert_eq!(entry.as_ref().block_bytes(), 88);
         let entry = Entry::of_string(&[b'k'; 16], &[b'v'; 64], Some(1), 0);
         assert_eq!(entry.as_ref().block_bytes(), 96);
     }

@@ -22,14 +22,18 @@ impl Keyspace {
 
     /// The same for members of the collections at these keys, which should have been fetched.
     pub fn prefetch_members<'a>(&self, members: impl Iterator<Item = (HashedKey<'a>, &'a [u8])>) {
-        let mut fetches: SmallVec<[_; 32]> = SmallVec::new();
+        let mut found: SmallVec<[_; 32]> = SmallVec::new();
         for (key, member) in members {
-            if let Some(value) = self.find(&key).map(EntryRef::value)
-                && let Some(fetch) = value.fetch_of(member)
-            {
-                fetches.push((value, fetch));
+            if let Some(value) = self.find(&key).map(EntryRef::value) {
+                value.prefetch();
+                found.push((value, member));
             }
         }
+        let fetches = found.iter().filter_map(|(value, member)| {
+            let fetch = value.fetch_of(member)?;
+            Some((value, fetch))
+        });
+        let mut fetches: SmallVec<[_; 32]> = fetches.collect();
         while !fetches.is_empty() {
             fetches.retain(|(value, fetch)| value.fetch(fetch));
         }

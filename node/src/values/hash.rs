@@ -9,7 +9,7 @@ mod small;
 use super::table::{Insertion, Table};
 use super::{Collection, variant};
 use crate::keyspace::digest::item;
-use crate::prefetch::Fetch;
+use crate::prefetch::{Fetch, prefetch_value};
 use protocol::resp::write_request;
 use small::Small;
 
@@ -72,7 +72,15 @@ impl Hash {
         self.len() == 0
     }
 
-    /// Begins to fetch what looking a field up reads; `None` where that is near anyway.
+    /// Asks for what the hash itself points at.
+    pub fn prefetch(&self) {
+        match &self.0 {
+            Layout::Small(small) => small.prefetch(),
+            Layout::Large(large) => prefetch_value(&**large),
+        }
+    }
+
+    /// Begins to fetch what looking a field up reads; `None` where that has been fetched.
     pub fn fetch_of(&self, field: &[u8]) -> Option<Fetch> {
         match &self.0 {
             Layout::Large(large) => Some(large.values.fetch_of(field)),

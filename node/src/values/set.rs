@@ -10,7 +10,7 @@ use super::lengths::{Strings, push_string, read_range, replace, stored_bytes};
 use super::table::Table;
 use super::{Collection, variant};
 use crate::keyspace::digest::item;
-use crate::prefetch::Fetch;
+use crate::prefetch::{Fetch, prefetch_bytes, prefetch_value};
 use integers::{INTEGERS_MAX, Integers};
 use protocol::resp::{parse_i64, write_i64, write_request};
 use smallvec::SmallVec;
@@ -165,7 +165,16 @@ impl Set {
         self.len() == 0
     }
 
-    /// Begins to fetch what looking a member up reads; `None` where that is near anyway.
+    /// Asks for what the set itself points at.
+    pub fn prefetch(&self) {
+        match &self.0 {
+            Layout::Integers(integers) => integers.prefetch(),
+            Layout::Packed(packed) => prefetch_bytes(&packed.0),
+            Layout::Large(large) => prefetch_value(&**large),
+        }
+    }
+
+    /// Begins to fetch what looking a member up reads; `None` where that has been fetched.
     pub fn fetch_of(&self, member: &[u8]) -> Option<Fetch> {
         match &self.0 {
             Layout::Large(large) => Some(large.members.fetch_of(member)),

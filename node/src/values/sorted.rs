@@ -99,10 +99,13 @@ impl SortedSet {
         }
     }
 
-    /// Begins to fetch what looking a member up reads; `None` where that is near anyway.
+    /// Begins to fetch what looking a member up reads; `None` where that is all.
     pub fn fetch_of(&self, member: &[u8]) -> Option<Fetch> {
         match &self.layout {
-            Layout::Packed(_) => None,
+            Layout::Packed(leaf) => {
+                leaf.prefetch();
+                None
+            }
             Layout::Tree(tree) => Some(tree.fetch_of(member)),
         }
     }

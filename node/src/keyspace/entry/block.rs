@@ -25,9 +25,8 @@
 #![allow(unsafe_code)]
 #![allow(clippy::cast_ptr_alignment)] // Blocks are aligned to 8 bytes; see above.
 
-use super::Value;
+use super::{Value, slabs};
 use crate::prefetch::prefetch;
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, size_of};
 use std::num::NonZeroU64;
@@ -108,17 +107,10 @@ impl Shape {
         self.key_at() + self.key_bytes
     }
 
-    /// Bytes to be allocated: as many as allocators give anyway, so that a value can be replaced
-    /// in place by one that is a little longer or shorter.
+    /// Bytes to be allocated: rounded up, so that a value can often be replaced in place by one that
+    /// is a little longer or shorter.
     fn allocated(self) -> usize {
-        let used = self.inline_at() + self.inline_bytes;
-        used.next_multiple_of(if used <= 64 { 8 } else { 16 })
-    }
-
-    fn layout(self) -> Layout {
-        // SAFETY: 8 is a power of two, and a block is far from the greatest size: keys are bounded
-        // by the longest request, short strings by INLINE_BYTES_MAX.
-        unsafe { Layout::from_size_align_unchecked(self.allocated(), 8) }
+        slabs::rounded(self.inline_at() + self.inline_bytes)
     }
 }
 
@@ -218,12 +210,7 @@ impl Entry {
             key_bytes: if long { 0 } else { key.len() as u8 },
             inline_bytes: inline.len() as u16,
         };
-        let layout = shape.layout();
-        // SAFETY: a layout is never empty, it has at least the header.
-        let block = unsafe { alloc(layout) };
-        let Some(block) = NonNull::new(block.cast::<Header>()) else {
-            handle_alloc_error(layout)
-        };
+        let block = slabs::allocate(shape.allocated()).cast::<Header>();
         let entry = Self { block };
         let place = |offset: usize| entry.as_ref().at(offset).as_ptr();
         // SAFETY: everything is written where the shape says, within the allocation; 8-byte values
@@ -342,8 +329,8 @@ impl Entry {
         };
         let new = Self::new(view.key(), content, expires_at_ms, view.access());
         let old = ManuallyDrop::new(std::mem::replace(self, new));
-        // SAFETY: the block was allocated with the layout of its shape, and nobody has it any more.
-        unsafe { dealloc(old.block.as_ptr().cast(), shape.layout()) }
+        // SAFETY: the block was allocated for this shape, and nobody has it any more.
+        unsafe { slabs::free(old.block.cast(), shape.allocated()) }
     }
 
     /// Takes the value out; `Err` gives the entry back when it holds none.
@@ -352,30 +339,30 @@ impl Entry {
         let Held::Value(value) = view.held() else {
             return Err(self);
         };
-        let layout = view.shape().layout();
+        let bytes = view.block_bytes();
         // SAFETY: the value is moved out, and the block ends without dropping it.
         let value = unsafe { ptr::read(value) };
         let old = ManuallyDrop::new(self);
-        // SAFETY: allocated with this layout, and nobody has it any more.
-        unsafe { dealloc(old.block.as_ptr().cast(), layout) };
+        // SAFETY: allocated for so many bytes, and nobody has it any more.
+        unsafe { slabs::free(old.block.cast(), bytes) };
         Ok(value)
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let layout = self.as_ref().shape().layout();
+        let bytes = self.as_ref().block_bytes();
         if let Some(value) = self.value_mut() {
             // SAFETY: the block ends, so nobody sees the value again.
             unsafe { ptr::drop_in_place(value) }
         }
-        // SAFETY: allocated with this layout by `new`.
-        unsafe { dealloc(self.block.as_ptr().cast(), layout) }
+        // SAFETY: allocated for so many bytes by `new`.
+        unsafe { slabs::free(self.block.cast(), bytes) }
     }
 }
 
-/// An entry in one word with 16 bits of the hash of its key.
-pub struct Tagged(NonZeroU64);
+/// An entry in one word with 16 bits of the hash of its key. As an entry, it stays on its thread.
+pub struct Tagged(NonZeroU64, PhantomData<Entry>);
 
 impl Tagged {
     pub fn new(entry: Entry, tag: u16) -> Self {
@@ -387,7 +374,7 @@ impl Tagged {
         );
         // An address is never zero, so neither is the word.
         let word = NonZeroU64::new(address | u64::from(tag) << ADDRESS_BITS);
-        Self(word.unwrap_or(NonZeroU64::MAX))
+        Self(word.unwrap_or(NonZeroU64::MAX), PhantomData)
     }
 
     pub fn tag(&self) -> u16 {

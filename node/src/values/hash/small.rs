@@ -1,6 +1,7 @@
 //! A small hash in one allocation: the number of fields, then fields and values in turn, in the
 //! order in which the fields were added.
 
+use crate::prefetch::prefetch_bytes;
 use crate::values::lengths::{Strings, push_string, read_range, replace, stored_bytes};
 use crate::values::table::Insertion;
 use std::ops::Range;
@@ -42,6 +43,10 @@ impl Small {
 
     pub fn bytes(&self) -> usize {
         self.0.len()
+    }
+
+    pub fn prefetch(&self) {
+        prefetch_bytes(&self.0);
     }
 
     /// Whether a field can be set without growing too large.

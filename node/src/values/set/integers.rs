@@ -1,5 +1,7 @@
 //! A set of integers: sorted, in one allocation, each in as many bytes as the largest needs.
 
+use crate::prefetch::prefetch_bytes;
+
 /// Bytes per integer, the first byte of the allocation, which is empty without members.
 const WIDTHS: [usize; 3] = [2, 4, 8];
 
@@ -20,6 +22,10 @@ fn width_of(value: i64) -> usize {
 }
 
 impl Integers {
+    pub fn prefetch(&self) {
+        prefetch_bytes(&self.0);
+    }
+
     fn width(&self) -> usize {
         self.0
             .first()
