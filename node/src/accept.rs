@@ -5,7 +5,6 @@ use crate::execute::Engine;
 use crate::execute::session::{Session, SessionId};
 use crate::member::{Connected, Line, Mailbox, Member, Newcomer};
 use socket2::{SockRef, TcpKeepalive};
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
@@ -122,13 +121,7 @@ fn start(member: &Rc<Member>, stream: TcpStream, session: SessionId, unsent: Vec
     if !unsent.is_empty() {
         mailbox.stir();
     }
-    let line = Rc::new(Line {
-        stream: RefCell::new(stream),
-        // A script may begin before its task has run for the first time.
-        idle: Cell::new(true),
-        unsent: RefCell::new(unsent),
-        mailbox: Rc::clone(&mailbox),
-    });
+    let line = Rc::new(Line::new(stream, unsent, Rc::clone(&mailbox)));
     member.lines.insert(session, &line);
     let connection = Connection::new(Rc::clone(member), line, session, Rc::clone(&mailbox));
     let task = member.spawn(|_| connection.run());

@@ -1,10 +1,14 @@
-//! One client's connection: read, execute a batch, wait until its promises are kept, write.
+//! One client's connection: read, execute a batch, wait until its promises are kept, leave the
+//! replies to be written.
+//!
+//! They are written when all connections that are ready have had their turn: then the clients'
+//! next requests come together too, and the system is asked for them once instead of each time.
 //!
 //! A connection holds a buffer of its own only for the part of a request that has not arrived
 //! whole; everything else is read into, and executed from, one buffer that all connections share.
 
 use crate::execute::session::{Class, SessionId};
-use crate::member::{Batch, Letter, Line, Mailbox, Member, Next, Settled, State};
+use crate::member::{Batch, KEPT_BYTES, Letter, Line, Mailbox, Member, Next, Settled, State};
 use crate::replicate::serve;
 use protocol::admin::AdminRequest;
 use protocol::resp::RequestReader;
@@ -24,8 +28,8 @@ const READ_BYTES: usize = 64 * 1024;
 /// Most reads of one large request before others have their turn.
 const READS_MAX: usize = 16;
 
-/// Capacity that a connection keeps between batches.
-const KEPT_BYTES: usize = 1024;
+/// More than this is written at once.
+const HELD_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes of further requests that are kept while one waits; with more, the end of the connection is
 /// noticed only later.
@@ -97,7 +101,11 @@ impl Connection {
     #[allow(clippy::manual_async_fn)]
     pub fn run(mut self) -> impl Future<Output = ()> {
         async move {
-            if let Err(error) = self.serve().await {
+            let served = match self.serve().await {
+                Ok(()) => self.flush().await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = served {
                 tracing::debug!("connection: {error}");
             }
         }
@@ -207,10 +215,7 @@ impl Connection {
 
     /// Sends what is in the mailbox, when it may be sent; `false` at the end of the connection.
     async fn deliver(&mut self) -> io::Result<bool> {
-        let unsent = self.line.unsent.take();
-        if !unsent.is_empty() {
-            self.line.write_all(&unsent).await?;
-        }
+        self.flush().await?;
         while let Some(letter) = self.mailbox.take() {
             let Letter {
                 bytes,
@@ -319,6 +324,7 @@ impl Connection {
 
     /// Serves a replica from here on.
     async fn stream(&mut self, request: protocol::admin::SyncRequest) -> io::Result<()> {
+        self.flush().await?;
         let mut stream = self.line.duplicate()?;
         serve::stream(&self.member, &mut stream, request).await
     }
@@ -378,20 +384,10 @@ impl Connection {
         }
     }
 
+    /// Leaves what is to be sent to be written with what other connections have left.
     async fn send(&mut self) -> io::Result<()> {
         if self.out.is_empty() {
             return Ok(());
-        }
-        let sent = match self.line.stream.borrow().try_write(&self.out) {
-            Ok(sent) => sent,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error),
-        };
-        if sent < self.out.len() {
-            let rest = (self.out.len() - sent) as u64;
-            let counted = Counted::new(&self.member, self.session, rest);
-            self.line.write_all(&self.out[sent..]).await?;
-            drop(counted);
         }
         self.member.with(|state| {
             let bytes = self.out.len() as u64;
@@ -402,8 +398,27 @@ impl Connection {
                 session.buffers.output = 0;
             }
         });
-        self.out.clear();
-        self.out.shrink_to(KEPT_BYTES);
+        let held = self.line.hold(&mut self.out);
+        if held > HELD_BYTES_MAX {
+            return self.flush().await;
+        }
+        self.member.lines.write_later(&self.line);
+        Ok(())
+    }
+
+    /// Writes what has been left.
+    async fn flush(&mut self) -> io::Result<()> {
+        let bytes = self.line.unsent.take();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let sent = self.line.try_write(&bytes)?;
+        if sent < bytes.len() {
+            let rest = (bytes.len() - sent) as u64;
+            let counted = Counted::new(&self.member, self.session, rest);
+            self.line.write_all(&bytes[sent..]).await?;
+            drop(counted);
+        }
         Ok(())
     }
 

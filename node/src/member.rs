@@ -23,7 +23,7 @@ mod script_limit;
 
 pub use batch::{Batch, Next};
 pub use deliver::Connected;
-pub use lines::{Line, Lines, Newcomer};
+pub use lines::{KEPT_BYTES, Line, Lines, Newcomer};
 pub use mailbox::{Letter, Mailbox};
 pub use script_limit::Pulse;
 

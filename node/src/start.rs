@@ -61,6 +61,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         .into_iter()
         .map(|listener| member.spawn(|member| accept(member, listener)))
         .collect();
+    member.spawn(async |member| member.lines.write().await);
     member.spawn(housekeeping::flush);
     member.spawn(housekeeping::tick);
     member.spawn(peers::run);

@@ -1,8 +1,9 @@
-//! Serves clients while a script keeps the executor: their tasks do not run meanwhile.
+//! The clients' sockets: writes what connections have left, and serves clients while a script
+//! keeps the executor, when their tasks do not run.
 //!
-//! Requests are looked at in the sockets, and taken out of them only with their replies. Whatever
-//! has to wait stays where it is, so its connection's task finds it, in order, when the script has
-//! ended. Only connections of which nothing else is under way are served.
+//! Then requests are looked at in the sockets, and taken out of them only with their replies.
+//! Whatever has to wait stays where it is, so its connection's task finds it, in order, when the
+//! script has ended. Only connections of which nothing else is under way are served.
 
 use super::Mailbox;
 use super::script_limit::Pulse;
@@ -22,7 +23,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -33,6 +34,9 @@ const LOOK_BYTES: usize = 64 * 1024;
 /// Replies are sent before more requests are executed once they have grown to so many bytes.
 const REPLY_BYTES_MAX: usize = 16 * 1024;
 
+/// Capacity that a connection keeps between batches.
+pub const KEPT_BYTES: usize = 1024;
+
 /// Most connections that are accepted in one turn.
 const ACCEPTED_MAX: usize = 64;
 
@@ -42,12 +46,62 @@ pub struct Line {
     pub stream: RefCell<TcpStream>,
     /// Its task waits for a request, of which nothing has been read yet.
     pub idle: Cell<bool>,
-    /// What could not be sent at once.
+    /// What has been left to be written, or could not be written at once.
     pub unsent: RefCell<Vec<u8>>,
+    /// It is among those to be written.
+    is_due: Cell<bool>,
     pub mailbox: Rc<Mailbox>,
 }
 
 impl Line {
+    pub fn new(stream: TcpStream, unsent: Vec<u8>, mailbox: Rc<Mailbox>) -> Self {
+        Self {
+            stream: RefCell::new(stream),
+            // A script may begin before its task has run for the first time.
+            idle: Cell::new(true),
+            unsent: RefCell::new(unsent),
+            is_due: Cell::new(false),
+            mailbox,
+        }
+    }
+
+    /// Takes what is to be sent; says how many bytes are unsent now.
+    pub fn hold(&self, out: &mut Vec<u8>) -> usize {
+        let mut unsent = self.unsent.borrow_mut();
+        if unsent.is_empty() {
+            std::mem::swap(&mut *unsent, out);
+        } else {
+            unsent.extend_from_slice(out);
+        }
+        out.clear();
+        out.shrink_to(KEPT_BYTES);
+        unsent.len()
+    }
+
+    /// Writes what has been left; the rest of it is for the connection's task, as are errors, which
+    /// it will meet again.
+    fn write_held(&self) {
+        self.is_due.set(false);
+        let mut unsent = self.unsent.borrow_mut();
+        if unsent.is_empty() {
+            return;
+        }
+        let sent = self.try_write(&unsent).unwrap_or(0);
+        unsent.drain(..sent);
+        unsent.shrink_to(KEPT_BYTES);
+        if !unsent.is_empty() {
+            self.mailbox.stir();
+        }
+    }
+
+    /// How many bytes could be written at once.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.stream.borrow().try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            written => written,
+        }
+    }
+
     pub fn poll_read(&self, context: &mut Context, read: &mut ReadBuf) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.stream.borrow_mut()).poll_read(context, read)
     }
@@ -89,6 +143,10 @@ pub struct Lines {
     open: RefCell<HashMap<SessionId, Weak<Line>>>,
     listeners: RefCell<Vec<Rc<TcpListener>>>,
     newcomers: RefCell<Vec<Newcomer>>,
+    /// Those that have left something to be written.
+    due: RefCell<Vec<Rc<Line>>>,
+    /// Of the task that writes.
+    writer: RefCell<Option<Waker>>,
     /// There are newcomers.
     pub arrived: Notify,
     /// How long a script that has not written may run.
@@ -113,8 +171,35 @@ impl Lines {
         std::mem::take(&mut self.newcomers.borrow_mut())
     }
 
+    /// Has what the line holds written once the tasks that are ready have run.
+    pub fn write_later(&self, line: &Rc<Line>) {
+        if !line.is_due.replace(true) {
+            self.due.borrow_mut().push(Rc::clone(line));
+            if let Some(writer) = self.writer.borrow_mut().take() {
+                writer.wake();
+            }
+        }
+    }
+
+    /// Writes whenever lines are due: woken by the first of them, behind all other tasks that are
+    /// ready then.
+    pub async fn write(&self) {
+        poll_fn::<(), _>(|context| {
+            self.write_due();
+            *self.writer.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn write_due(&self) {
+        let mut due = self.due.borrow_mut();
+        due.drain(..).for_each(|line| line.write_held());
+    }
+
     /// Answers what can be answered now.
     pub fn serve(&self, engine: &mut Engine, now_ms: u64) {
+        self.write_due();
         self.accept(engine, now_ms);
         let mut buffer = vec![0; LOOK_BYTES];
         self.serve_lines(engine, now_ms, &mut buffer);

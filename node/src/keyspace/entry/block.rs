@@ -107,8 +107,8 @@ impl Shape {
         self.key_at() + self.key_bytes
     }
 
-    /// Bytes to be allocated: rounded up, so that a value can often be replaced in place by one that
-    /// is a little longer or shorter.
+    /// Bytes to be allocated: rounded up, so that a value can often be replaced in place by one
+    /// that is a little longer or shorter.
     fn allocated(self) -> usize {
         slabs::rounded(self.inline_at() + self.inline_bytes)
     }

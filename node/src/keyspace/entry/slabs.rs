@@ -1,10 +1,10 @@
 //! Memory for short blocks in steps of eight bytes.
 //!
 //! General allocators have four sizes per doubling: a block of 88 bytes takes 96, one of 136 takes
-//! 160. With millions of them that is a tenth of all memory, which is what the `unsafe` in this file
-//! pays for. A slab holds blocks of one size. It begins at a multiple of its own size, so a block
-//! finds its slab by its address, and it goes back to the global allocator once it is empty, unless
-//! it is the last one of its size that has room.
+//! 160. With millions of them that is a tenth of all memory, which is what the `unsafe` in this
+//! file pays for. A slab holds blocks of one size. It begins at a multiple of its own size, so a
+//! block finds its slab by its address, and it goes back to the global allocator once it is empty,
+//! unless it is the last one of its size that has room.
 //!
 //! Slabs belong to a thread, and so do blocks: nothing here is locked. [`Entry`](super::Entry) is
 //! not `Send`, so that the compiler sees to it.
