@@ -3,7 +3,7 @@
 use crate::connection::Connection;
 use crate::execute::Engine;
 use crate::execute::session::{Session, SessionId};
-use crate::member::{Connected, Line, Mailbox, Member, Newcomer};
+use crate::member::{Connected, Line, Mailbox, Member, Newcomer, Socket};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -121,12 +121,29 @@ fn start(member: &Rc<Member>, stream: TcpStream, session: SessionId, unsent: Vec
     if !unsent.is_empty() {
         mailbox.stir();
     }
-    let line = Rc::new(Line::new(stream, unsent, Rc::clone(&mailbox)));
+    let socket = match socket(member, stream, session) {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::warn!("handing a connection to an I/O thread: {error}");
+            member.with(|state| state.engine.close_session(session));
+            return;
+        }
+    };
+    let line = Rc::new(Line::new(socket, unsent, Rc::clone(&mailbox)));
     member.lines.insert(session, &line);
     let connection = Connection::new(Rc::clone(member), line, session, Rc::clone(&mailbox));
     let task = member.spawn(|_| connection.run());
     let connected = Connected { task, mailbox };
     member.with(|state| state.connections.insert(session, connected));
+}
+
+/// Has an I/O thread serve the connection, when there are such.
+fn socket(member: &Member, stream: TcpStream, session: SessionId) -> io::Result<Socket> {
+    let Some(threads) = member.lines.io_threads.get() else {
+        return Ok(Socket::Own(stream));
+    };
+    let remote = threads.serve(stream.into_std()?, session);
+    Ok(Socket::Served(Box::new(remote)))
 }
 
 /// Why a connection is turned away, while so many are open; that is counted.

@@ -102,7 +102,7 @@ impl Connection {
     pub fn run(mut self) -> impl Future<Output = ()> {
         async move {
             let served = match self.serve().await {
-                Ok(()) => self.flush().await,
+                Ok(()) => self.finish().await,
                 Err(error) => Err(error),
             };
             if let Err(error) = served {
@@ -130,6 +130,15 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Has everything written before the connection ends.
+    async fn finish(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        if self.line.unwritten() > 0 {
+            Box::pin(self.catch_up()).await?;
+        }
+        Ok(())
     }
 
     /// Reads what has arrived and executes it.
@@ -324,8 +333,8 @@ impl Connection {
 
     /// Serves a replica from here on.
     async fn stream(&mut self, request: protocol::admin::SyncRequest) -> io::Result<()> {
-        self.flush().await?;
-        let mut stream = self.line.duplicate()?;
+        self.finish().await?;
+        let mut stream = self.line.duplicate().await?;
         serve::stream(&self.member, &mut stream, request).await
     }
 
@@ -408,18 +417,30 @@ impl Connection {
 
     /// Writes what has been left.
     async fn flush(&mut self) -> io::Result<()> {
+        if self.line.is_stalled() {
+            Box::pin(self.catch_up()).await?;
+        }
         let bytes = self.line.unsent.take();
         if bytes.is_empty() {
             return Ok(());
         }
         let sent = self.line.try_write(&bytes)?;
         if sent < bytes.len() {
-            let rest = (bytes.len() - sent) as u64;
+            let rest = (bytes.len() - sent + self.line.unwritten()) as u64;
             let counted = Counted::new(&self.member, self.session, rest);
             self.line.write_all(&bytes[sent..]).await?;
             drop(counted);
         }
         Ok(())
+    }
+
+    /// Waits until the socket has taken what an I/O thread holds, which is the client's to read.
+    async fn catch_up(&mut self) -> io::Result<()> {
+        let unwritten = self.line.unwritten() as u64;
+        let counted = Counted::new(&self.member, self.session, unwritten);
+        let written = self.line.written().await;
+        drop(counted);
+        written
     }
 
     /// Waits while the disk is too far behind, or the walks hold too much.

@@ -14,6 +14,8 @@ mod ahead;
 mod batch;
 mod deliver;
 pub mod housekeeping;
+mod io_threads;
+mod line;
 mod lines;
 mod mailbox;
 pub mod peers;
@@ -23,7 +25,9 @@ mod script_limit;
 
 pub use batch::{Batch, Next};
 pub use deliver::Connected;
-pub use lines::{KEPT_BYTES, Line, Lines, Newcomer};
+pub use io_threads::IoThreads;
+pub use line::{KEPT_BYTES, Line, Socket};
+pub use lines::{Lines, Newcomer};
 pub use mailbox::{Letter, Mailbox};
 pub use script_limit::Pulse;
 

@@ -5,7 +5,7 @@ use crate::commands;
 use crate::execute::config::{Config, find, memory};
 use crate::http;
 use crate::log::files::Meta;
-use crate::member::{Member, housekeeping, peers};
+use crate::member::{IoThreads, Member, housekeeping, peers};
 use crate::migrate::source;
 use crate::options::Options;
 use crate::persist::{self, new_id, rewrite};
@@ -23,6 +23,9 @@ use tokio::task::AbortHandle;
 /// Files, listeners and links that are open beside the clients' connections.
 const DESCRIPTORS_BESIDE_CLIENTS: u64 = 128;
 
+/// What an I/O thread watches its sockets with, and what wakes it.
+const DESCRIPTORS_OF_THREAD: u64 = 2;
+
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -35,7 +38,7 @@ const LINGER: Duration = Duration::from_millis(100);
 /// Runs a member until it is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let config = config_of(&options)?;
-    allow_connections(u64::from(config.maxclients))?;
+    allow_connections(&config)?;
     let (directory, meta) = match &options.dir {
         Some(dir) => {
             let (directory, meta) = persist::open(dir, config.fsync)?;
@@ -62,6 +65,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         .map(|listener| member.spawn(|member| accept(member, listener)))
         .collect();
     member.spawn(async |member| member.lines.write().await);
+    start_io_threads(&member)?;
     member.spawn(housekeeping::flush);
     member.spawn(housekeeping::tick);
     member.spawn(peers::run);
@@ -82,7 +86,20 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     stopped(&member).await?;
     hand_over(&member).await;
     accepting.iter().for_each(AbortHandle::abort);
-    finish(&member).await
+    let finished = finish(&member).await;
+    member.lines.end();
+    finished
+}
+
+/// Starts the threads that serve sockets beside this one, which counts as one of them.
+fn start_io_threads(member: &Rc<Member>) -> anyhow::Result<()> {
+    let count = member.with(|state| state.engine.config.io_threads) - 1;
+    if count > 0 {
+        let threads = IoThreads::start(count).context("starting the I/O threads")?;
+        let threads = Rc::clone(member.lines.io_threads.get_or_init(|| Rc::new(threads)));
+        member.spawn(async move |member| threads.exchange(&member.lines).await);
+    }
+    Ok(())
 }
 
 fn load_acl_file(member: &Member) -> anyhow::Result<()> {
@@ -90,8 +107,9 @@ fn load_acl_file(member: &Member) -> anyhow::Result<()> {
 }
 
 /// Raises the limit of file descriptors as far as the system allows and the clients may need.
-fn allow_connections(clients: u64) -> anyhow::Result<()> {
-    let wanted = clients + DESCRIPTORS_BESIDE_CLIENTS;
+fn allow_connections(config: &Config) -> anyhow::Result<()> {
+    let beside = DESCRIPTORS_BESIDE_CLIENTS + DESCRIPTORS_OF_THREAD * u64::from(config.io_threads);
+    let wanted = u64::from(config.maxclients) + beside;
     let limit = getrlimit(Resource::Nofile);
     let allowed = limit.maximum.map_or(wanted, |maximum| wanted.min(maximum));
     if limit.current.is_some_and(|current| current < allowed) {

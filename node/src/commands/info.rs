@@ -127,7 +127,7 @@ fn server(text: &mut String, engine: &Engine, now_ms: u64) {
         "lru_clock": (now_ms / 1000) & 0xff_ffff,
         "executable": EXECUTABLE.as_str(),
         "config_file": "",
-        "io_threads_active": 0,
+        "io_threads_active": u8::from(engine.config.has_io_threads()),
         "listener0": format_args!("name=tcp,bind={},port={}", facts.bind, facts.port),
     );
 }
@@ -221,6 +221,7 @@ fn persistence_of_redis(text: &mut String, queued_bytes: u64) {
 fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
     let (stats, rates) = (&engine.stats, &engine.rates);
     let [input, output] = rates.kilobytes_per_second();
+    let threaded = u64::from(engine.config.has_io_threads());
     lines!(text,
         "total_connections_received": stats.connections_received,
         "total_commands_processed": stats.commands_processed,
@@ -263,8 +264,8 @@ fn stats(text: &mut String, engine: &Engine, _now_ms: u64) {
         "dump_payload_sanitizations": 0,
         "total_reads_processed": stats.reads,
         "total_writes_processed": stats.writes,
-        "io_threaded_reads_processed": 0,
-        "io_threaded_writes_processed": 0,
+        "io_threaded_reads_processed": threaded * stats.reads,
+        "io_threaded_writes_processed": threaded * stats.writes,
         "client_query_buffer_limit_disconnections": stats.over_query_limit,
         "client_output_buffer_limit_disconnections": stats.over_output_limit,
         "reply_buffer_shrinks": 0,

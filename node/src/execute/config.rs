@@ -54,6 +54,8 @@ pub struct Config {
     /// Idle connections are closed after so long; 0 means never.
     pub timeout_seconds: u32,
     pub tcp_keepalive_seconds: u32,
+    /// Threads that serve sockets; with 1 it is the executor alone.
+    pub io_threads: u32,
     /// How long a script runs before others are answered.
     pub busy_reply_ms: u64,
     pub bulk_bytes_max: usize,
@@ -141,6 +143,13 @@ impl Default for Encodings {
     }
 }
 
+impl Config {
+    /// Whether other threads than the executor's serve the sockets.
+    pub fn has_io_threads(&self) -> bool {
+        self.io_threads > 1
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -150,6 +159,7 @@ impl Default for Config {
             maxclients: 10_000,
             timeout_seconds: 0,
             tcp_keepalive_seconds: 300,
+            io_threads: 1,
             busy_reply_ms: 5000,
             bulk_bytes_max: BULK_BYTES_MAX,
             fsync: Fsync::EverySecond,
@@ -492,6 +502,7 @@ mod tests {
                 "appendonly" => "no",
                 "maxmemory-policy" => "allkeys-lfu",
                 "active-expire-effort" | "maxmemory-samples" => "10",
+                "io-threads" => "8",
                 "hz" | "maxmemory-eviction-tenacity" => "99",
                 "notify-keyspace-events" => "AKEm",
                 "client-output-buffer-limit" => "normal 1 2 3 slave 4 5 6 pubsub 7 8 9",

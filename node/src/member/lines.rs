@@ -5,7 +5,8 @@
 //! Whatever has to wait stays where it is, so its connection's task finds it, in order, when the
 //! script has ended. Only connections of which nothing else is under way are served.
 
-use super::Mailbox;
+use super::io_threads::{IoThreads, Remote};
+use super::line::{Line, Socket};
 use super::script_limit::Pulse;
 use crate::accept;
 use crate::execute::session::{Session, SessionId};
@@ -14,18 +15,15 @@ use protocol::resp::{RequestLimits, RequestReader};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::io;
 use std::net::TcpStream as StdStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use std::task::{Poll, Waker};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 /// Bytes of a client that are looked at at once; a longer request waits for the script's end.
@@ -34,98 +32,8 @@ const LOOK_BYTES: usize = 64 * 1024;
 /// Replies are sent before more requests are executed once they have grown to so many bytes.
 const REPLY_BYTES_MAX: usize = 16 * 1024;
 
-/// Capacity that a connection keeps between batches.
-pub const KEPT_BYTES: usize = 1024;
-
 /// Most connections that are accepted in one turn.
 const ACCEPTED_MAX: usize = 64;
-
-/// One connection's socket.
-#[derive(Debug)]
-pub struct Line {
-    pub stream: RefCell<TcpStream>,
-    /// Its task waits for a request, of which nothing has been read yet.
-    pub idle: Cell<bool>,
-    /// What has been left to be written, or could not be written at once.
-    pub unsent: RefCell<Vec<u8>>,
-    /// It is among those to be written.
-    is_due: Cell<bool>,
-    pub mailbox: Rc<Mailbox>,
-}
-
-impl Line {
-    pub fn new(stream: TcpStream, unsent: Vec<u8>, mailbox: Rc<Mailbox>) -> Self {
-        Self {
-            stream: RefCell::new(stream),
-            // A script may begin before its task has run for the first time.
-            idle: Cell::new(true),
-            unsent: RefCell::new(unsent),
-            is_due: Cell::new(false),
-            mailbox,
-        }
-    }
-
-    /// Takes what is to be sent; says how many bytes are unsent now.
-    pub fn hold(&self, out: &mut Vec<u8>) -> usize {
-        let mut unsent = self.unsent.borrow_mut();
-        if unsent.is_empty() {
-            std::mem::swap(&mut *unsent, out);
-        } else {
-            unsent.extend_from_slice(out);
-        }
-        out.clear();
-        out.shrink_to(KEPT_BYTES);
-        unsent.len()
-    }
-
-    /// Writes what has been left; the rest of it is for the connection's task, as are errors, which
-    /// it will meet again.
-    fn write_held(&self) {
-        self.is_due.set(false);
-        let mut unsent = self.unsent.borrow_mut();
-        if unsent.is_empty() {
-            return;
-        }
-        let sent = self.try_write(&unsent).unwrap_or(0);
-        unsent.drain(..sent);
-        unsent.shrink_to(KEPT_BYTES);
-        if !unsent.is_empty() {
-            self.mailbox.stir();
-        }
-    }
-
-    /// How many bytes could be written at once.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.stream.borrow().try_write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            written => written,
-        }
-    }
-
-    pub fn poll_read(&self, context: &mut Context, read: &mut ReadBuf) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_read(context, read)
-    }
-
-    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let count = poll_fn(|context| {
-                Pin::new(&mut *self.stream.borrow_mut()).poll_write(context, bytes)
-            })
-            .await?;
-            if count == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            bytes = &bytes[count..];
-        }
-        Ok(())
-    }
-
-    /// Another handle of the same socket.
-    pub fn duplicate(&self) -> io::Result<TcpStream> {
-        let socket = self.stream.borrow().as_fd().try_clone_to_owned()?;
-        TcpStream::from_std(socket.into())
-    }
-}
 
 /// A connection that was accepted while a script ran.
 #[derive(Debug)]
@@ -152,6 +60,8 @@ pub struct Lines {
     /// How long a script that has not written may run.
     pub script_ms_max: Cell<Option<u64>>,
     pub pulse: Arc<Pulse>,
+    /// Threads that serve sockets, when there are to be some.
+    pub io_threads: OnceCell<Rc<IoThreads>>,
 }
 
 impl Lines {
@@ -197,6 +107,22 @@ impl Lines {
         due.drain(..).for_each(|line| line.write_held());
     }
 
+    /// An I/O thread tells of a connection.
+    pub fn wake(&self, session: SessionId) {
+        // Otherwise it has ended meanwhile.
+        if let Some(line) = self.open.borrow().get(&session).and_then(Weak::upgrade) {
+            line.wake();
+        }
+    }
+
+    /// Writes what is due and ends the I/O threads.
+    pub fn end(&self) {
+        self.write_due();
+        if let Some(threads) = self.io_threads.get() {
+            threads.stop();
+        }
+    }
+
     /// Answers what can be answered now.
     pub fn serve(&self, engine: &mut Engine, now_ms: u64) {
         self.write_due();
@@ -207,12 +133,15 @@ impl Lines {
         for newcomer in newcomers.iter_mut().filter(|newcomer| !newcomer.ended) {
             let mut turn = Turn {
                 engine,
-                socket: newcomer.stream.as_fd(),
+                wire: Wire::Own(newcomer.stream.as_fd()),
                 session: newcomer.session,
                 unsent: &mut newcomer.unsent,
                 now_ms,
             };
             newcomer.ended = turn.run(&mut buffer);
+        }
+        if let Some(threads) = self.io_threads.get() {
+            threads.give_orders();
         }
     }
 
@@ -223,26 +152,16 @@ impl Lines {
             .filter_map(|(id, line)| Some((*id, line.upgrade()?)))
             .filter(|(_, line)| line.idle.get() && line.mailbox.is_at_rest())
             .collect();
-        let streams: Vec<_> = idle.iter().map(|(_, line)| line.stream.borrow()).collect();
-        let mut sockets: Vec<PollFd> = streams
-            .iter()
-            .map(|stream| PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::IN))
-            .collect();
-        let at_once = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        if poll(&mut sockets, Some(&at_once)).is_err() {
+        let sockets: Vec<_> = idle.iter().map(|(_, line)| line.socket.borrow()).collect();
+        let Some(readable) = readable(&sockets) else {
             return;
-        }
-        for (((session, line), stream), socket) in idle.iter().zip(&streams).zip(&sockets) {
-            if !socket.revents().contains(PollFlags::IN) {
-                continue;
-            }
+        };
+        let ready = idle.iter().zip(&sockets).zip(readable);
+        for ((session, line), socket) in ready.filter_map(|(one, ready)| ready.then_some(one)) {
             let mut unsent = line.unsent.borrow_mut();
             let mut turn = Turn {
                 engine,
-                socket: stream.as_fd(),
+                wire: Wire::of(socket),
                 session: *session,
                 unsent: &mut unsent,
                 now_ms,
@@ -294,10 +213,92 @@ impl Lines {
     }
 }
 
+/// Of which of the sockets something can be read.
+fn readable(sockets: &[Ref<'_, Socket>]) -> Option<Vec<bool>> {
+    let mut polled: Vec<PollFd> = sockets
+        .iter()
+        .map(|socket| {
+            let asked = match **socket {
+                Socket::Own(_) => PollFlags::IN,
+                Socket::Served(_) => PollFlags::empty(),
+            };
+            PollFd::from_borrowed_fd(socket.as_fd(), asked)
+        })
+        .collect();
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut polled, Some(&at_once)).ok()?;
+    let readable = sockets
+        .iter()
+        .zip(&polled)
+        .map(|(socket, polled)| match &**socket {
+            Socket::Own(_) => polled.revents().contains(PollFlags::IN),
+            Socket::Served(remote) => remote.is_readable(),
+        });
+    Some(readable.collect())
+}
+
+/// How the bytes of one connection are reached.
+enum Wire<'a> {
+    Own(BorrowedFd<'a>),
+    Served(&'a Remote),
+}
+
+impl<'a> Wire<'a> {
+    fn of(socket: &'a Socket) -> Self {
+        match socket {
+            Socket::Own(stream) => Self::Own(stream.as_fd()),
+            Socket::Served(remote) => Self::Served(remote),
+        }
+    }
+
+    /// Copies what has arrived, without taking it; how many bytes, if that can be told.
+    fn look(&self, buffer: &mut [u8]) -> Option<usize> {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match self {
+            Self::Own(socket) => recv(socket, buffer, flags).ok().map(|(_, count)| count),
+            Self::Served(remote) => Some(remote.look(buffer)),
+        }
+    }
+
+    /// Takes what has been looked at.
+    fn take(&self, looked: &mut [u8]) {
+        match self {
+            Self::Own(socket) => {
+                let count = looked.len();
+                let taken = recv(socket, looked, RecvFlags::DONTWAIT);
+                debug_assert!(count == 0 || taken.is_ok());
+            }
+            Self::Served(remote) => remote.take(looked.len()),
+        }
+    }
+
+    /// How many bytes could be sent at once.
+    fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match self {
+            Self::Own(socket) => send(socket, bytes, flags),
+            // The failure is for its task to see.
+            Self::Served(remote) => remote.try_write(bytes).map_err(|_| Errno::IO),
+        }
+    }
+
+    /// Nothing is sent after what has been.
+    fn end(&self) {
+        match self {
+            // When the client has gone already there is nobody to tell.
+            Self::Own(socket) => drop(shutdown(socket, Shutdown::Write)),
+            Self::Served(remote) => remote.close(),
+        }
+    }
+}
+
 /// What is done for one connection.
 struct Turn<'a> {
     engine: &'a mut Engine,
-    socket: BorrowedFd<'a>,
+    wire: Wire<'a>,
     session: SessionId,
     unsent: &'a mut Vec<u8>,
     now_ms: u64,
@@ -312,25 +313,18 @@ impl Turn<'_> {
             return false;
         }
         // The connection's end is for its task to see.
-        let Ok(count) = self.look(buffer) else {
+        let Some(count) = self.wire.look(buffer) else {
             return false;
         };
         let (used, ends) = self.requests(&buffer[..count]);
-        let taken = recv(self.socket, &mut buffer[..used], RecvFlags::DONTWAIT);
-        debug_assert!(used == 0 || taken.is_ok());
+        self.wire.take(&mut buffer[..used]);
         self.engine.stats.net_input_bytes += used as u64;
         self.engine.stats.net_output_bytes += self.unsent.len() as u64;
         let sent = self.send();
         if ends && sent {
-            // When the client has gone already there is nobody to tell.
-            let _ = shutdown(self.socket, Shutdown::Write);
+            self.wire.end();
         }
         ends
-    }
-
-    fn look(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        recv(self.socket, buffer, flags).map(|(_, count)| count)
     }
 
     /// Executes requests: how many bytes they were, and whether the connection is to end.
@@ -372,8 +366,7 @@ impl Turn<'_> {
     /// Sends what is to be sent; `false` when not all could be.
     fn send(&mut self) -> bool {
         while !self.unsent.is_empty() {
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match send(self.socket, self.unsent, flags) {
+            match self.wire.send(self.unsent) {
                 Ok(count) if count > 0 => drop(self.unsent.drain(..count)),
                 Err(Errno::INTR) => {}
                 _ => return false,

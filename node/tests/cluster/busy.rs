@@ -2,6 +2,7 @@
 //! does not cost a member that others could replace.
 
 use crate::harness::{ANSWER, Cluster, number, text};
+use crate::io_threads::THREADS;
 use protocol::client::Client;
 use protocol::resp::{Reply, write_request};
 use protocol::topology::Consistency;
@@ -61,7 +62,11 @@ async fn until_busy(client: &mut Client, expect: &str) {
 
 #[tokio::test]
 async fn others_are_told_of_a_script_and_can_end_it() {
-    let cluster = alone(&[]).await;
+    tells_others_and_ends(alone(&[]).await).await;
+    tells_others_and_ends(alone(&[THREADS]).await).await;
+}
+
+async fn tells_others_and_ends(cluster: Cluster) {
     let mut caller = connect(&cluster, "s0-0").await;
     let mut other = connect(&cluster, "s0-0").await;
     assert_eq!(run(&mut other, "SCRIPT KILL").await, NOT_BUSY);
@@ -83,7 +88,11 @@ const NOT_BUSY: &str = "NOTBUSY No scripts in execution right now.";
 
 #[tokio::test]
 async fn who_connects_while_a_script_runs_is_served_then_and_after() {
-    let cluster = alone(&[]).await;
+    serves_newcomers(alone(&[]).await).await;
+    serves_newcomers(alone(&[THREADS]).await).await;
+}
+
+async fn serves_newcomers(cluster: Cluster) {
     let mut caller = connect(&cluster, "s0-0").await;
     let mut other = connect(&cluster, "s0-0").await;
     begin(&mut caller, &["EVAL", ENDLESS, "0"]).await;
@@ -134,7 +143,11 @@ async fn transactions_are_spoiled_by_what_is_refused_meanwhile() {
 
 #[tokio::test]
 async fn requests_behind_a_script_wait_and_those_of_others_keep_their_order() {
-    let cluster = alone(&[]).await;
+    keeps_the_order(alone(&[]).await).await;
+    keeps_the_order(alone(&[THREADS]).await).await;
+}
+
+async fn keeps_the_order(cluster: Cluster) {
     let mut caller = connect(&cluster, "s0-0").await;
     let mut other = connect(&cluster, "s0-0").await;
     begin(&mut caller, &["EVAL", ENDLESS, "0"]).await;

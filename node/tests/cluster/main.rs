@@ -7,6 +7,7 @@ mod dataset;
 mod equality;
 mod failover;
 mod harness;
+mod io_threads;
 mod messages;
 mod metrics;
 mod migration;

@@ -16,6 +16,7 @@ pub const SHARDS_MAX: u32 = 500;
 pub const CONFIG_OPTIONS: &[&str] = &[
     "auto-aof-rewrite-min-size",
     "auto-aof-rewrite-percentage",
+    "io-threads",
     "maxclients",
     "maxmemory-samples",
     "migration-bytes-per-second",
@@ -142,7 +143,8 @@ pub struct KVClusterSpec {
     pub failover: Option<FailoverSpec>,
 
     /// Further options by their Redis names, for example `timeout: "300"`. Allowed:
-    /// auto-aof-rewrite-min-size, auto-aof-rewrite-percentage, maxclients, maxmemory-samples,
+    /// auto-aof-rewrite-min-size, auto-aof-rewrite-percentage, io-threads (threads that serve
+    /// sockets: 1, or as many as a member has processors), maxclients, maxmemory-samples,
     /// migration-bytes-per-second (how fast a member gives slots away at most; 32mb),
     /// proto-max-bulk-len, repl-backlog-size, tcp-keepalive, timeout. A change restarts the members
     /// one at a time.

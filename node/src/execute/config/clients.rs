@@ -1,8 +1,11 @@
 //! Options on connections: how many, how long, how much memory.
 
-use super::{ConfigOption, INT_MAX, memory, number, settable};
+use super::{ConfigOption, INT_MAX, at_start, memory, number, settable};
 use crate::execute::output_limit;
 use std::fmt;
+
+/// As in Redis; more threads than that serve nobody faster.
+const IO_THREADS_MAX: u64 = 128;
 
 /// What the connections of all clients may take together; 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +96,14 @@ pub const OPTIONS: &[ConfigOption] = &[
         |config, _| config.clients_memory.to_string(),
         |config, text| {
             config.clients_memory = ClientsMemory::parse(text)?;
+            Ok(())
+        },
+    ),
+    at_start(
+        "io-threads",
+        |config, _| config.io_threads.to_string(),
+        |config, text| {
+            config.io_threads = number(text, 1, IO_THREADS_MAX)? as u32;
             Ok(())
         },
     ),

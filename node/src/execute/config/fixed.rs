@@ -29,7 +29,6 @@ pub const OPTIONS: &[ConfigOption] = &[
     always!("enable-protected-configs", "no"),
     // Values are never logged.
     always!("hide-user-data-from-log", "yes").takes_own_value(),
-    always!("io-threads", "1"),
     always!("key-load-delay", "0").takes_own_value().hidden(),
     always!("lfu-decay-time", "1").takes_own_value(),
     always!("lfu-log-factor", "10").takes_own_value(),

@@ -2,6 +2,7 @@
 
 use super::{is_there, output, port, sharded, single};
 use crate::harness::Cluster;
+use crate::io_threads::threaded;
 use std::process::Command;
 
 /// What the line of each default test starts with.
@@ -48,6 +49,13 @@ async fn runs_clean(cluster: &Cluster, layout: &[&str]) {
         for (line, test) in finished.iter().zip(TESTS) {
             assert!(line.starts_with(test), "{line} instead of {test}");
         }
+    }
+}
+
+#[tokio::test]
+async fn redis_benchmark_runs_clean_against_io_threads() {
+    if is_there("redis-benchmark", &["--version"]) {
+        runs_clean(&threaded(3, 1).await, &["--cluster"]).await;
     }
 }
 

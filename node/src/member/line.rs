@@ -1,0 +1,183 @@
+//! One connection's socket, which the executor serves itself or an I/O thread does, and what is to
+//! be written to it.
+
+use super::Mailbox;
+use super::io_threads::Remote;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Capacity that a connection keeps between batches.
+pub const KEPT_BYTES: usize = 1024;
+
+#[derive(Debug)]
+pub enum Socket {
+    /// The executor's own runtime serves it.
+    Own(TcpStream),
+    Served(Box<Remote>),
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Own(stream) => stream.as_fd(),
+            Self::Served(remote) => remote.as_fd(),
+        }
+    }
+}
+
+/// One connection's socket.
+#[derive(Debug)]
+pub struct Line {
+    pub socket: RefCell<Socket>,
+    /// Its task waits for a request, of which nothing has been read yet.
+    pub idle: Cell<bool>,
+    /// What has been left to be written, or could not be written at once.
+    pub unsent: RefCell<Vec<u8>>,
+    /// It is among those to be written.
+    pub is_due: Cell<bool>,
+    pub mailbox: Rc<Mailbox>,
+}
+
+impl Line {
+    pub fn new(socket: Socket, unsent: Vec<u8>, mailbox: Rc<Mailbox>) -> Self {
+        Self {
+            socket: RefCell::new(socket),
+            // A script may begin before its task has run for the first time.
+            idle: Cell::new(true),
+            unsent: RefCell::new(unsent),
+            is_due: Cell::new(false),
+            mailbox,
+        }
+    }
+
+    /// Takes what is to be sent; says how many bytes are unsent now.
+    pub fn hold(&self, out: &mut Vec<u8>) -> usize {
+        let mut unsent = self.unsent.borrow_mut();
+        if unsent.is_empty() {
+            std::mem::swap(&mut *unsent, out);
+        } else {
+            unsent.extend_from_slice(out);
+        }
+        out.clear();
+        out.shrink_to(KEPT_BYTES);
+        unsent.len()
+    }
+
+    /// Writes what has been left; the rest of it is for the connection's task, as are errors, which
+    /// it will meet again.
+    pub fn write_held(&self) {
+        self.is_due.set(false);
+        let mut unsent = self.unsent.borrow_mut();
+        if unsent.is_empty() {
+            return;
+        }
+        let sent = self.try_write(&unsent).unwrap_or(0);
+        unsent.drain(..sent);
+        unsent.shrink_to(KEPT_BYTES);
+        if !unsent.is_empty() {
+            self.mailbox.stir();
+        }
+    }
+
+    /// How many bytes could be written at once.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match &*self.socket.borrow() {
+            Socket::Own(stream) => stream.try_write(bytes),
+            Socket::Served(remote) => return remote.try_write(bytes),
+        };
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            written => written,
+        }
+    }
+
+    pub fn poll_read(&self, context: &mut Context, read: &mut ReadBuf) -> Poll<io::Result<()>> {
+        match &mut *self.socket.borrow_mut() {
+            Socket::Own(stream) => Pin::new(stream).poll_read(context, read),
+            Socket::Served(remote) => remote.poll_read(context, read),
+        }
+    }
+
+    fn poll_write(&self, context: &mut Context, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self.socket.borrow_mut() {
+            Socket::Own(stream) => Pin::new(stream).poll_write(context, bytes),
+            Socket::Served(remote) => remote.poll_write(context, bytes),
+        }
+    }
+
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = poll_fn(|context| self.poll_write(context, bytes)).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    /// Bytes that an I/O thread has taken over and not written yet.
+    pub fn unwritten(&self) -> usize {
+        match &*self.socket.borrow() {
+            Socket::Own(_) => 0,
+            Socket::Served(remote) => remote.unwritten(),
+        }
+    }
+
+    /// Whether such bytes wait for the client to read.
+    pub fn is_stalled(&self) -> bool {
+        match &*self.socket.borrow() {
+            Socket::Own(_) => false,
+            Socket::Served(remote) => remote.is_stalled(),
+        }
+    }
+
+    /// Waits until there are no such bytes.
+    pub async fn written(&self) -> io::Result<()> {
+        poll_fn(|context| match &*self.socket.borrow() {
+            Socket::Own(_) => Poll::Ready(Ok(())),
+            Socket::Served(remote) => remote.poll_written(context),
+        })
+        .await
+    }
+
+    /// The I/O thread tells of the socket.
+    pub fn wake(&self) {
+        let Socket::Served(remote) = &*self.socket.borrow() else {
+            return;
+        };
+        remote.wake();
+        if remote.is_stalled() {
+            self.mailbox.stir();
+        }
+    }
+
+    /// Another handle of the same socket, which from here on is read and written through it alone.
+    pub async fn duplicate(&self) -> io::Result<TcpStream> {
+        poll_fn(|context| match &*self.socket.borrow() {
+            Socket::Own(stream) => {
+                let socket = stream.as_fd().try_clone_to_owned();
+                Poll::Ready(socket.and_then(|socket| TcpStream::from_std(socket.into())))
+            }
+            Socket::Served(remote) => remote.poll_detached(context),
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_another_thread_could_serve_it_makes_no_socket_larger() {
+        assert_eq!(size_of::<Socket>(), size_of::<TcpStream>());
+    }
+}
