@@ -44,6 +44,7 @@ mod list_moves;
 mod lists;
 mod lolwut;
 mod memory;
+mod mirror;
 mod names;
 mod numbers;
 mod object;
@@ -436,6 +437,7 @@ const FAMILIES: &[&[Command]] = &[
     cluster::COMMANDS,
     acl::COMMANDS,
     absent::COMMANDS,
+    mirror::COMMANDS,
     admin::COMMANDS,
     streams::COMMANDS,
     streams::adds::COMMANDS,

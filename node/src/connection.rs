@@ -7,9 +7,10 @@
 //! A connection holds a buffer of its own only for the part of a request that has not arrived
 //! whole; everything else is read into, and executed from, one buffer that all connections share.
 
+use crate::execute::mirror::MirrorRequest;
 use crate::execute::session::{Class, SessionId};
 use crate::member::{Batch, KEPT_BYTES, Letter, Line, Mailbox, Member, Next, Settled, State};
-use crate::replicate::serve;
+use crate::replicate::{mirror, serve};
 use protocol::admin::AdminRequest;
 use protocol::resp::RequestReader;
 use std::cell::RefCell;
@@ -75,6 +76,7 @@ enum Then {
     Again,
     Close,
     Stream(Box<protocol::admin::SyncRequest>),
+    Mirror(MirrorRequest),
 }
 
 impl Connection {
@@ -127,6 +129,7 @@ impl Connection {
                     Then::Stream(request) => {
                         return Box::pin(self.stream(*request)).await;
                     }
+                    Then::Mirror(request) => return Box::pin(self.mirror(request)).await,
                 }
             }
         }
@@ -338,6 +341,13 @@ impl Connection {
         serve::stream(&self.member, &mut stream, request).await
     }
 
+    /// Serves a client that follows in Redis' own way from here on.
+    async fn mirror(&mut self, request: MirrorRequest) -> io::Result<()> {
+        let mut stream = self.line.duplicate()?;
+        let own = (self.session, &*self.mailbox);
+        mirror::stream(&self.member, &mut stream, own, request).await
+    }
+
     /// Keeps the batch's promises, sends its replies, and does what comes after it.
     async fn settle(&mut self, batch: Batch) -> io::Result<Then> {
         let (released, behind) = self
@@ -382,6 +392,7 @@ impl Connection {
                     Ok(Then::Again)
                 }
             },
+            Next::Mirror(request) => Ok(Then::Mirror(request)),
             Next::AclFile(request) => {
                 self.member.answer_acl_file(request, &mut self.out).await;
                 Ok(Then::Again)

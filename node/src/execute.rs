@@ -36,6 +36,7 @@ mod list_tests;
 mod mail;
 #[cfg(test)]
 mod measure_tests;
+pub mod mirror;
 mod monitor;
 mod moves;
 pub mod notify;
@@ -128,6 +129,8 @@ pub enum Outcome {
     },
     /// A `KV.*` command, which the member answers.
     Admin(Box<AdminRequest>),
+    /// The connection becomes a stream for a server of Redis' kind.
+    Mirror(mirror::MirrorRequest),
     /// The ACL file is to be read or written; the reply comes then.
     AclFile(file::Request),
     /// `SHUTDOWN`: no reply on success.

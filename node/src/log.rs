@@ -59,6 +59,8 @@ pub struct Log {
     staged: Vec<u8>,
     /// Somebody may want to read: without a topology nobody does.
     pub keeps_recent: bool,
+    /// Readers beside members.
+    readers: usize,
     segments: Vec<Segment>,
     /// Offsets from which full syncs are going to read on.
     pins: Vec<u64>,
@@ -79,6 +81,7 @@ impl Log {
             recent_bytes_max,
             staged: Vec::new(),
             keeps_recent: false,
+            readers: 0,
             segments: Vec::new(),
             pins: Vec::new(),
             disk,
@@ -103,7 +106,7 @@ impl Log {
 
     /// Appends one record of effects in the current epoch; gives the log's end.
     pub fn append(&mut self, effects: &[u8]) -> u64 {
-        if self.disk.is_none() && !self.keeps_recent {
+        if self.disk.is_none() && !self.is_read() {
             // Nobody will ever read it.
             self.position.offset += effects.len() as u64;
             return self.position.offset;
@@ -135,7 +138,7 @@ impl Log {
         if let Some(disk) = &self.disk {
             disk.append(records.clone(), self.position.offset);
         }
-        if self.keeps_recent {
+        if self.is_read() {
             self.recent_bytes += records.len() as u64;
             self.recent.push_back((start, records));
             self.forget_old();
@@ -153,6 +156,23 @@ impl Log {
             if self.history.len() > HISTORY_MAX {
                 self.history.remove(0);
             }
+        }
+    }
+
+    fn is_read(&self) -> bool {
+        self.keeps_recent || self.readers > 0
+    }
+
+    /// Keeps recent records for one more reader, whether members read or not.
+    pub fn begin_reading(&mut self) {
+        self.readers += 1;
+    }
+
+    pub fn end_reading(&mut self) {
+        self.readers -= 1;
+        if !self.is_read() {
+            self.recent.clear();
+            self.recent_bytes = 0;
         }
     }
 

@@ -114,6 +114,8 @@ pub struct State {
     pub followers: BTreeMap<String, FollowerState>,
     /// Streams that replicas have begun so far.
     pub streams: u64,
+    /// Clients that follow in Redis' own way.
+    pub mirrors: usize,
     /// Migrations of which this member is the source.
     pub captures: Vec<Capture>,
     pub progress: BTreeMap<String, MigrationProgress>,
@@ -206,6 +208,7 @@ impl Member {
             link: None,
             followers: BTreeMap::new(),
             streams: 0,
+            mirrors: 0,
             captures: Vec::new(),
             progress: BTreeMap::new(),
             feeders: HashMap::new(),

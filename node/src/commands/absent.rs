@@ -12,8 +12,6 @@ const USUAL: u32 = ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE;
 
 const BY_TOPOLOGY: &str = "who replicates whom is decided by the topology of the operator";
 
-const OWN_STREAM: &str = "replicas of Redis cannot follow; members have a stream of their own";
-
 pub const COMMANDS: &[Command] = &[
     command(
         "clusterscan",
@@ -72,19 +70,6 @@ pub const COMMANDS: &[Command] = &[
     .one_key()
     .category("keyspace")
     .absent("there is one database"),
-    command("psync", -3, Server, "2.8.0", "Follows a primary.", refuse)
-        .flags(USUAL)
-        .absent(OWN_STREAM),
-    command(
-        "replconf",
-        -1,
-        Server,
-        "3.0.0",
-        "Configures a replica.",
-        refuse,
-    )
-    .flags(USUAL)
-    .absent(OWN_STREAM),
     command("replicaof", 3, Server, "5.0.0", "Makes a replica.", follow)
         .flags(USUAL)
         .absent(BY_TOPOLOGY),
@@ -121,9 +106,6 @@ pub const COMMANDS: &[Command] = &[
     command("swapdb", 3, Server, "4.0.0", "Swaps databases.", refuse)
         .flags(DANGEROUS)
         .absent("there is one database"),
-    command("sync", 1, Server, "1.0.0", "Follows a primary.", refuse)
-        .flags(USUAL)
-        .absent(OWN_STREAM),
 ];
 
 /// The key of `MIGRATE`, or those after `KEYS` where there is an empty one in its place.

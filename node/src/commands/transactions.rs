@@ -173,7 +173,11 @@ impl Context<'_> {
             }
             Outcome::Close => self.outcome = Outcome::Close,
             Outcome::Shutdown => self.outcome = Outcome::Shutdown,
-            Outcome::Frozen | Outcome::Block { .. } | Outcome::Admin(_) | Outcome::AclFile(_) => {
+            Outcome::Frozen
+            | Outcome::Block { .. }
+            | Outcome::Admin(_)
+            | Outcome::Mirror(_)
+            | Outcome::AclFile(_) => {
                 self.reply
                     .error("ERR Command not allowed inside a transaction");
             }

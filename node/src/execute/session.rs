@@ -1,6 +1,7 @@
 //! Sessions: what the engine knows of each connected client.
 
 use super::Outcome;
+use super::mirror::{Mirror, Stage};
 use super::pubsub::{Kind, Subscriptions};
 use super::tracking::{Mode, Tracking};
 use super::watch::WatchedKey;
@@ -112,6 +113,7 @@ pub struct Session {
     pub counted_bytes: u64,
     /// It is being disconnected to free memory.
     pub evicted: bool,
+    pub mirror: Mirror,
 }
 
 /// What has gone over a connection.
@@ -214,16 +216,24 @@ impl Session {
             traffic: Traffic::default(),
             counted_bytes: 0,
             evicted: false,
+            mirror: Mirror::default(),
         }
     }
 
-    /// What kind of client it is; replica streams have ceased to be sessions.
+    /// What kind of client it is; streams of members have ceased to be sessions.
     pub fn class(&self) -> Class {
-        if self.listens() {
+        if self.follows() {
+            Class::Replica
+        } else if self.listens() {
             Class::PubSub
         } else {
             Class::Normal
         }
+    }
+
+    /// Whether it follows in Redis' own way.
+    pub fn follows(&self) -> bool {
+        self.mirror.stage != Stage::None
     }
 
     /// The session in whose name effects are replayed.
@@ -280,6 +290,7 @@ impl Session {
         let Condition { blocked, dirty, .. } = condition;
         let tracking = self.tracking.as_deref();
         let states = [
+            ('S', self.follows()),
             ('O', self.monitors),
             ('P', self.listens()),
             (

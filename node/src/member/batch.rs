@@ -5,6 +5,7 @@ use super::{Member, State};
 use crate::acl::file;
 use crate::commands::{Command, Group, flag};
 use crate::execute::Outcome;
+use crate::execute::mirror::MirrorRequest;
 use crate::execute::session::SessionId;
 use crate::execute::slot_stats::SlotCost;
 use crate::execute::waits::Wait;
@@ -37,6 +38,7 @@ pub enum Next {
         deadline_ms: Option<u64>,
     },
     Admin(Box<AdminRequest>),
+    Mirror(MirrorRequest),
     AclFile(file::Request),
     Shutdown,
 }
@@ -328,6 +330,7 @@ impl Run<'_> {
             Outcome::Block { deadline_ms } => Some(Next::Block { deadline_ms }),
             Outcome::Wait { wait, deadline_ms } => Some(Next::Wait { wait, deadline_ms }),
             Outcome::Admin(request) => Some(Next::Admin(request)),
+            Outcome::Mirror(request) => Some(Next::Mirror(request)),
             Outcome::AclFile(request) => Some(Next::AclFile(request)),
             Outcome::Shutdown => Some(Next::Shutdown),
         }

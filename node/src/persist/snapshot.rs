@@ -4,7 +4,7 @@
 use crate::commands::REDIS_VERSION;
 use crate::keyspace::walk::{WalkFormat, WalkId};
 use crate::log::disk::Standing;
-use crate::member::State;
+use crate::member::{Member, State};
 use crate::rdb::{RdbChecksum, write_footer, write_function, write_header};
 use protocol::slots::SlotSet;
 
@@ -98,6 +98,32 @@ impl Snapshot {
     /// Must be called when the snapshot is done with, complete or not.
     pub fn end(&self, state: &mut State) {
         state.engine.keyspace.end_walk(self.walk);
+    }
+}
+
+/// A snapshot that is being taken: ends well whatever becomes of it. What follows it in the log is
+/// kept meanwhile.
+pub struct Walking<'a> {
+    member: &'a Member,
+    pub snapshot: Snapshot,
+}
+
+impl<'a> Walking<'a> {
+    pub fn begin(member: &'a Member) -> Self {
+        member.with(|state| {
+            let snapshot = Snapshot::begin(state);
+            state.log.pin(snapshot.standing.position.offset);
+            Self { member, snapshot }
+        })
+    }
+}
+
+impl Drop for Walking<'_> {
+    fn drop(&mut self) {
+        self.member.with(|state| {
+            self.snapshot.end(state);
+            state.log.unpin(self.snapshot.standing.position.offset);
+        });
     }
 }
 

@@ -4,7 +4,7 @@ use super::frames::{Ack, Frame, FullSync};
 use crate::log::disk::Standing;
 use crate::log::{Available, divergence, read_file};
 use crate::member::{FollowerState, Member, State};
-use crate::persist::snapshot::{Piece, Snapshot};
+use crate::persist::snapshot::{Piece, Walking};
 use protocol::admin::SyncRequest;
 use protocol::resp::{RequestLimits, RequestReader};
 use protocol::status::Role;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 pub const FULL_SYNCS_MAX: usize = 2;
 
 /// A replica that answers nothing for so long is disconnected.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
+pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Beats per lease timeout.
 const BEATS_PER_LEASE: u64 = 20;
@@ -188,11 +188,7 @@ impl Sender<'_, '_> {
         let turn = member.full_syncs.acquire().await;
         let _turn = turn.map_err(|_| io::Error::other("full syncs have ended"))?;
         loop {
-            let mut walking = member.with(|state| {
-                let snapshot = Snapshot::begin(state);
-                state.log.pin(snapshot.standing.position.offset);
-                Walking { member, snapshot }
-            });
+            let mut walking = Walking::begin(member);
             let Standing { position, history } = walking.snapshot.standing.clone();
             let full = FullSync {
                 position,
@@ -280,20 +276,6 @@ impl Sender<'_, '_> {
             }
         });
         Frame::Beat { sent_ms, committed }.write(out);
-    }
-}
-
-struct Walking<'a> {
-    member: &'a Member,
-    snapshot: Snapshot,
-}
-
-impl Drop for Walking<'_> {
-    fn drop(&mut self) {
-        self.member.with(|state| {
-            self.snapshot.end(state);
-            state.log.unpin(self.snapshot.standing.position.offset);
-        });
     }
 }
 

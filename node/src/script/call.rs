@@ -189,6 +189,7 @@ fn execute_texts(
         | Outcome::Frozen
         | Outcome::Block { .. }
         | Outcome::Admin(_)
+        | Outcome::Mirror(_)
         | Outcome::AclFile(_)
         | Outcome::Shutdown => Err(NOT_ALLOWED.into()),
     }

@@ -2,6 +2,7 @@
 
 use super::super::server::split_address;
 use crate::execute::Engine;
+use crate::execute::mirror::Stage;
 use protocol::status::Role;
 use std::fmt::Write as _;
 
@@ -35,7 +36,10 @@ pub fn replication(text: &mut String, engine: &Engine, _now_ms: u64) {
             "replica_announced": 1,
         );
     }
-    lines!(text, "connected_slaves": facts.followers.len());
+    let mirrors = || engine.sessions.iter().map(|(_, session)| session);
+    let mirrors = || mirrors().filter(|session| session.follows());
+    let count = facts.followers.len();
+    lines!(text, "connected_slaves": count + mirrors().count());
     if engine.config.min_replicas > 0 {
         let good = facts.followers.iter().filter(|follower| follower.streaming);
         lines!(text, "min_slaves_good_slaves": good.count());
@@ -54,6 +58,20 @@ pub fn replication(text: &mut String, engine: &Engine, _now_ms: u64) {
             text,
             "slave{index}:ip={host},port={port},state={state},offset={},lag=0\r\n",
             follower.offset
+        );
+    }
+    for (index, mirror) in mirrors().enumerate() {
+        let (host, _) = split_address(&mirror.address);
+        let state = match mirror.mirror.stage {
+            Stage::None | Stage::Base => "send_bulk",
+            Stage::Stream => "online",
+        };
+        let _ = write!(
+            text,
+            "slave{}:ip={host},port={},state={state},offset={},lag=0\r\n",
+            count + index,
+            mirror.mirror.port,
+            facts.offset
         );
     }
     lines!(text,

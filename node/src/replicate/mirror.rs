@@ -1,0 +1,440 @@
+//! Serves mirrors: a connection that said `SYNC` or `PSYNC` gets an RDB file, then the effects as
+//! plain commands, read from the log like everything that leaves a member.
+//!
+//! The RDB file is written to the disk first: its length comes before its bytes, and a client that
+//! reads slowly must hold no snapshot up. What follows stays in the log, not in a buffer of this
+//! connection. Only what is committed is sent. A change of role, of epoch or of slots ends the
+//! connection, and the client begins anew.
+
+use super::serve::SILENCE_MAX;
+use crate::execute::mirror::{MirrorRequest, Stage};
+use crate::execute::session::SessionId;
+use crate::log::record::decode;
+use crate::log::{Available, READ_BYTES_MAX, read_file};
+use crate::member::{Mailbox, Member, State};
+use crate::persist::new_id;
+use crate::persist::snapshot::{Piece, Walking};
+use protocol::resp::{RequestLimits, RequestReader, write_request};
+use protocol::status::Role;
+use std::fs::File;
+use std::future::poll_fn;
+use std::io::{self, Read, Seek, Write};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Pieces of a snapshot that wait for the disk.
+const SPOOLED_PIECES_MAX: usize = 16;
+
+/// How often a client that waits for its RDB file is sent an empty line, as Redis does.
+const PATIENCE_EVERY: Duration = Duration::from_secs(1);
+
+/// Serves a mirror until either side ends it.
+pub async fn stream(
+    member: &Rc<Member>,
+    stream: &mut TcpStream,
+    (session, mailbox): (SessionId, &Mailbox),
+    request: MirrorRequest,
+) -> io::Result<()> {
+    let reign = member.with(|state| state.begin_mirror(session));
+    let _counted = Counted { member };
+    let (mut read, mut write) = stream.split();
+    let feeder = Feeder {
+        member,
+        write: &mut write,
+        session,
+        reign,
+    };
+    tokio::select! {
+        ended = feeder.feed(request) => ended,
+        ended = ignore_all(&mut read) => ended,
+        () = until_hung_up(mailbox) => Ok(()),
+        () = until_reign_ends(member, reign) => Ok(()),
+    }
+}
+
+impl State {
+    fn begin_mirror(&mut self, session: SessionId) -> u64 {
+        self.mirrors += 1;
+        self.log.begin_reading();
+        // Without a directory nobody else reads them.
+        self.engine.effects.discarded = false;
+        self.stage_mirror(session, Stage::Base);
+        self.reign
+    }
+
+    fn stage_mirror(&mut self, session: SessionId, stage: Stage) {
+        if let Some(session) = self.engine.sessions.get_mut(session) {
+            session.mirror.stage = stage;
+        }
+    }
+
+    fn leads(&self) -> bool {
+        matches!(self.role(), Role::Primary | Role::Standalone)
+    }
+}
+
+/// A mirror that is served, so that the log is kept for it.
+struct Counted<'a> {
+    member: &'a Member,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let options = &self.member.options;
+        let unread = !options.cluster && options.dir.is_none();
+        self.member.with(|state| {
+            state.mirrors -= 1;
+            state.log.end_reading();
+            state.engine.effects.discarded = unread && state.mirrors == 0;
+        });
+    }
+}
+
+/// What a mirror says is how far it is, which nobody waits for.
+async fn ignore_all(read: &mut ReadHalf<'_>) -> io::Result<()> {
+    let mut ignored = [0; 512];
+    while read.read(&mut ignored).await? > 0 {}
+    Ok(())
+}
+
+async fn until_hung_up(mailbox: &Mailbox) {
+    loop {
+        poll_fn(|context| mailbox.poll_stirred(context)).await;
+        if mailbox.hangs_up() {
+            return;
+        }
+        // Messages that are underway have no place in the stream.
+        while mailbox.take().is_some() {}
+    }
+}
+
+async fn until_reign_ends(member: &Member, reign: u64) {
+    let ended = |state: &mut State| (state.reign != reign || !state.leads()).then_some(());
+    member.until(&member.signals.changed, ended).await;
+}
+
+struct Feeder<'a, 'b> {
+    member: &'a Rc<Member>,
+    write: &'a mut WriteHalf<'b>,
+    session: SessionId,
+    reign: u64,
+}
+
+impl Feeder<'_, '_> {
+    async fn feed(mut self, request: MirrorRequest) -> io::Result<()> {
+        if request == MirrorRequest::Psync {
+            let offset = self.member.with(|state| state.log.flushed());
+            let line = format!("+FULLRESYNC {} {offset}\r\n", new_id());
+            self.write_all(line.as_bytes()).await?;
+        }
+        let (base, offset) = self.spool().await?;
+        if !self.member.committed(offset, self.reign).await {
+            return Ok(());
+        }
+        self.send_base(base).await?;
+        let base_only = self.member.with(|state| {
+            state.stage_mirror(self.session, Stage::Stream);
+            let session = state.engine.sessions.get(self.session);
+            session.is_some_and(|session| session.mirror.base_only)
+        });
+        if base_only {
+            return Ok(());
+        }
+        self.effects_from(offset).await
+    }
+
+    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let count = bytes.len() as u64;
+        self.member.with(|state| {
+            state.engine.stats.stream_output_bytes += count;
+            if let Some(session) = state.engine.sessions.get_mut(self.session) {
+                session.traffic.out_bytes += count;
+            }
+        });
+        for chunk in bytes.chunks(READ_BYTES_MAX) {
+            timeout(SILENCE_MAX, self.write.write_all(chunk)).await??;
+        }
+        Ok(())
+    }
+
+    /// Writes a snapshot to the disk; gives it with the offset at which the log goes on.
+    async fn spool(&mut self) -> io::Result<(File, u64)> {
+        let member = self.member;
+        let waited = member.full_syncs.acquire();
+        let _turn = self.patiently(waited).await?.map_err(io::Error::other)?;
+        member.with(|state| state.engine.stats.full_syncs += 1);
+        loop {
+            let file = nameless_file(member.options.dir.clone());
+            if let Some(spooled) = self.patiently(spool_once(member, file?)).await?? {
+                return Ok(spooled);
+            }
+        }
+    }
+
+    /// Waits for something, and says from time to time that the connection lives.
+    async fn patiently<T>(&mut self, future: impl Future<Output = T>) -> io::Result<T> {
+        let mut future = std::pin::pin!(future);
+        loop {
+            match timeout(PATIENCE_EVERY, &mut future).await {
+                Ok(value) => return Ok(value),
+                Err(_) => self.write_all(b"\n").await?,
+            }
+        }
+    }
+
+    async fn send_base(&mut self, mut base: File) -> io::Result<()> {
+        let length = base.stream_position()?;
+        base.rewind()?;
+        self.write_all(format!("${length}\r\n").as_bytes()).await?;
+        let mut left = length;
+        while left > 0 {
+            let (file, bytes) = in_background(move || {
+                let mut bytes = vec![0; left.min(READ_BYTES_MAX as u64) as usize];
+                base.read_exact(&mut bytes)?;
+                Ok((base, bytes))
+            })
+            .await?;
+            base = file;
+            left -= bytes.len() as u64;
+            self.write_all(&bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Streams what is committed from `offset` on, until a change that has no plain form.
+    async fn effects_from(&mut self, mut offset: u64) -> io::Result<()> {
+        let mut out = Vec::new();
+        write_request(&mut out, &[b"SELECT", b"0"]);
+        let mut records = Records::new(offset);
+        let mut next_beat = Instant::now() + self.beat_every();
+        loop {
+            let appended = self.member.signals.appended.notified();
+            let bytes = match self.member.with(|state| state.log.available(offset)) {
+                Available::Nothing => {
+                    if timeout_at(next_beat, appended).await.is_err() {
+                        let mut beat = Vec::new();
+                        write_request(&mut beat, &[b"PING"]);
+                        self.write_all(&beat).await?;
+                        next_beat = Instant::now() + self.beat_every();
+                    }
+                    continue;
+                }
+                Available::Gone => return Err(io::Error::other("the mirror is too far behind")),
+                Available::Memory(pieces) => pieces.concat(),
+                Available::File {
+                    path,
+                    position,
+                    length,
+                } => in_background(move || read_file(&path, position, length)).await?,
+            };
+            if bytes.is_empty() {
+                return Err(io::Error::other("a log file is shorter than it should be"));
+            }
+            offset += bytes.len() as u64;
+            if !self.member.committed(offset, self.reign).await {
+                return Ok(());
+            }
+            let goes_on = records.take(&bytes, &mut out)?;
+            // The first command comes after the choice of the database, which alone says nothing.
+            if records.taken > 0 && !out.is_empty() {
+                self.write_all(&out).await?;
+                out.clear();
+                next_beat = Instant::now() + self.beat_every();
+            }
+            if !goes_on {
+                return Ok(());
+            }
+        }
+    }
+
+    fn beat_every(&self) -> Duration {
+        let seconds = self.member.with(|state| {
+            let kept = &state.engine.config.kept;
+            let text = kept.get("repl-ping-replica-period");
+            text.and_then(|text| text.parse().ok()).unwrap_or(10)
+        });
+        Duration::from_secs(seconds)
+    }
+}
+
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(io::Error::other)?
+}
+
+/// A file that goes away with its handle.
+fn nameless_file(directory: Option<PathBuf>) -> io::Result<File> {
+    let directory = directory.unwrap_or_else(std::env::temp_dir);
+    let path = directory.join(format!("mirror-{}.rdb", new_id()));
+    let mut options = File::options();
+    let file = options
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}
+
+/// Writes one snapshot; `None` when it has to begin anew. The file stands at its end then.
+async fn spool_once(member: &Rc<Member>, file: File) -> io::Result<Option<(File, u64)>> {
+    let mut walking = Walking::begin(member);
+    let offset = walking.snapshot.standing.position.offset;
+    let (pieces, mut arrived) = mpsc::channel::<Vec<u8>>(SPOOLED_PIECES_MAX);
+    let writer = tokio::task::spawn_blocking(move || {
+        let mut file = file;
+        while let Some(piece) = arrived.blocking_recv() {
+            file.write_all(&piece)?;
+        }
+        Ok::<File, io::Error>(file)
+    });
+    let complete = loop {
+        match member.with(|state| walking.snapshot.next(state)) {
+            Piece::End => break true,
+            Piece::Aborted => break false,
+            Piece::Bytes(bytes) => {
+                // Its receiver has failed: the error comes below.
+                if pieces.send(bytes).await.is_err() {
+                    break false;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    drop((pieces, walking));
+    let file = writer.await.map_err(io::Error::other)??;
+    Ok(complete.then_some((file, offset)))
+}
+
+/// Takes records apart into the commands that a Redis understands.
+struct Records {
+    offset: u64,
+    /// The beginning of a record of which the rest has not come.
+    buffer: Vec<u8>,
+    /// Commands so far.
+    taken: u64,
+}
+
+impl Records {
+    fn new(offset: u64) -> Self {
+        Self {
+            offset,
+            buffer: Vec::new(),
+            taken: 0,
+        }
+    }
+
+    /// Appends the commands in `bytes` to `out`; `false` when what comes next has no plain form.
+    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<bool> {
+        self.buffer.extend_from_slice(bytes);
+        let mut used = 0;
+        let mut goes_on = true;
+        while goes_on && used < self.buffer.len() {
+            let rest = &self.buffer[used..];
+            let Some(record) = decode(rest, self.offset).map_err(io::Error::other)? else {
+                break;
+            };
+            let effects = &rest[record.header_bytes..record.len()];
+            let mut taken = 0;
+            goes_on = plain(effects, out, &mut taken)?;
+            self.taken += taken;
+            used += record.len();
+            self.offset += record.len() as u64;
+        }
+        self.buffer.drain(..used);
+        Ok(goes_on)
+    }
+}
+
+/// Copies effects but those that concern members only; `false` when slots change hands.
+fn plain(effects: &[u8], out: &mut Vec<u8>, taken: &mut u64) -> io::Result<bool> {
+    let mut reader = RequestReader::default();
+    let mut start = 0;
+    while start < effects.len() {
+        let whole = reader.read(effects, RequestLimits::default());
+        if !whole.map_err(io::Error::other)? {
+            return Err(io::Error::other("effects end in the middle of a command"));
+        }
+        let name = reader.arguments(effects).next().unwrap_or_default();
+        match name {
+            b"KV.IMPORTING" | b"KV.ABORT" | b"KV.GIVEN" => return Ok(false),
+            // Users belong to each server.
+            b"ACL" => {}
+            name if name.starts_with(b"KV.") => {}
+            _ => {
+                out.extend_from_slice(&effects[start..reader.consumed()]);
+                *taken += 1;
+            }
+        }
+        start = reader.consumed();
+        reader.start_next(start);
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::record::encode;
+
+    fn request(words: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        write_request(&mut out, &words);
+        out
+    }
+
+    /// Records of these effects, handed over in pieces of `size` bytes.
+    fn taken(effects: &[Vec<u8>], size: usize) -> (Vec<u8>, bool) {
+        let mut log = Vec::new();
+        for effect in effects {
+            let offset = 7 + log.len() as u64;
+            encode(&mut log, 1, offset, effect);
+        }
+        let mut records = Records::new(7);
+        let mut out = Vec::new();
+        let goes_on = log
+            .chunks(size)
+            .all(|piece| records.take(piece, &mut out).unwrap());
+        (out, goes_on)
+    }
+
+    #[test]
+    fn records_become_the_commands_within_however_they_arrive() {
+        let effects = [
+            [request("SET a 1"), request("ACL DELUSER x")].concat(),
+            Vec::new(),
+            [request("KV.OWN m 1-2"), request("DEL b")].concat(),
+        ];
+        let expect = [request("SET a 1"), request("DEL b")].concat();
+        for size in [1, 3, 1000] {
+            assert_eq!(taken(&effects, size), (expect.clone(), true), "{size}");
+        }
+    }
+
+    #[test]
+    fn a_stream_ends_before_slots_change_hands() {
+        let effects = [
+            request("SET a 1"),
+            request("KV.GIVEN m 1-2"),
+            request("DEL a"),
+        ];
+        assert_eq!(taken(&effects, 1000), (request("SET a 1"), false));
+    }
+
+    #[test]
+    fn a_spooled_file_has_no_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = nameless_file(Some(directory.path().to_owned())).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 0);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}
