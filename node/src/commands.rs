@@ -44,6 +44,7 @@ mod list_moves;
 mod lists;
 mod lolwut;
 mod memory;
+mod migrate;
 mod mirror;
 mod names;
 mod numbers;
@@ -438,6 +439,7 @@ const FAMILIES: &[&[Command]] = &[
     acl::COMMANDS,
     absent::COMMANDS,
     mirror::COMMANDS,
+    migrate::COMMANDS,
     admin::COMMANDS,
     streams::COMMANDS,
     streams::adds::COMMANDS,

@@ -343,7 +343,8 @@ impl Connection {
 
     /// Serves a client that follows in Redis' own way from here on.
     async fn mirror(&mut self, request: MirrorRequest) -> io::Result<()> {
-        let mut stream = self.line.duplicate()?;
+        self.finish().await?;
+        let mut stream = self.line.duplicate().await?;
         let own = (self.session, &*self.mailbox);
         mirror::stream(&self.member, &mut stream, own, request).await
     }

@@ -562,7 +562,9 @@ impl Engine {
     /// Says that a key changed: transactions that watch it will fail, clients that wait for it are
     /// served.
     pub fn touch(&mut self, key: &[u8]) {
-        self.watched.touch(key);
+        let keyspace = &self.keyspace;
+        self.watched
+            .touch(key, |key| keyspace.find(&keyspace.hashed(key)).is_some());
         self.blocked.touch(key);
         self.invalidate_changed(key);
     }

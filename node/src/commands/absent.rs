@@ -2,11 +2,9 @@
 
 use super::Group::{Connection, Generic, Server};
 use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE, WRITE};
-use super::key_spec::{Begin, Find, KeySpec};
 use super::{Command, Support, command, help};
 use crate::execute::Context;
 use protocol::status::Role;
-use smallvec::SmallVec;
 
 const USUAL: u32 = ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE;
 
@@ -33,22 +31,6 @@ pub const COMMANDS: &[Command] = &[
     )
     .flags(USUAL)
     .absent("the operator hands over: kubectl kv switchover"),
-    command(
-        "migrate",
-        -6,
-        Generic,
-        "2.6.0",
-        "Moves keys to a server.",
-        refuse,
-    )
-    .flags(WRITE | DANGEROUS)
-    .category("keyspace")
-    .key_specs(&[KeySpec {
-        flags: "RW access delete",
-        begin: Begin::Index(3),
-        find: Find::Function(migrated_keys),
-    }])
-    .absent("slots move by the operator's migrations; DUMP and RESTORE move single keys"),
     command(
         "module",
         -2,
@@ -107,24 +89,6 @@ pub const COMMANDS: &[Command] = &[
         .flags(DANGEROUS)
         .absent("there is one database"),
 ];
-
-/// The key of `MIGRATE`, or those after `KEYS` where there is an empty one in its place.
-fn migrated_keys(arguments: &[&[u8]], found: &mut SmallVec<[usize; 8]>) {
-    let mut at = 6;
-    while let Some(word) = arguments.get(at) {
-        match word.to_ascii_uppercase().as_slice() {
-            b"KEYS" if arguments[3].is_empty() => {
-                return found.extend(at + 1..arguments.len());
-            }
-            b"AUTH" => at += 2,
-            b"AUTH2" => at += 3,
-            _ => at += 1,
-        }
-    }
-    if arguments.len() > 3 {
-        found.push(3);
-    }
-}
 
 const NO_MODULES: &str = "there are no modules";
 

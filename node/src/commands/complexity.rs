@@ -30,7 +30,7 @@ const COSTS: &[(&str, &str)] = &[
     ),
     (
         "O(N), N: keys named",
-        "blpop brpop del exists mget mset msetex msetnx touch unlink watch",
+        "blpop brpop del exists mget migrate mset msetex msetnx touch unlink watch",
     ),
     (
         "O(N), N: elements or members named",

@@ -11,7 +11,7 @@ use crate::execute::config::DebugCommand;
 use crate::execute::context::Failure;
 use crate::keyspace::Place;
 use crate::keyspace::digest::value_digest;
-use crate::keyspace::entry::Value;
+use crate::keyspace::entry::{Value, ValueRef};
 use crate::keyspace::eviction::idle_seconds;
 use crate::rdb;
 use protocol::resp::parse_i64;
@@ -28,7 +28,7 @@ pub const COMMANDS: &[Command] = &[command(
 .flags(ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE)
 .partial(
     "off unless enable-debug-command is yes or local; CLIENT-ENFORCE-REPLY-LIST, DICT-RESIZING, \
-     HASHTABLE-CAN-ABORT-SHRINK, DIGEST, DIGEST-VALUE, ERROR, HELP, LOADAOF, \
+     HASHTABLE-CAN-ABORT-SHRINK, DIGEST, DIGEST-VALUE, ERROR, HELP, HTSTATS-KEY, LOADAOF, \
      OBJECT, PAUSE-CRON, POPULATE, PROTOCOL, QUICKLIST-PACKED-THRESHOLD, RELOAD, REPLYBUFFER, \
      SET-ACTIVE-EXPIRE, SLEEP",
 )];
@@ -49,6 +49,8 @@ const HELP: &[&str] = &[
     "    Returns a digest of the value of each key.",
     "ERROR <text>",
     "    Replies with the text as an error.",
+    "HTSTATS-KEY <key>",
+    "    Describes the table of a hash, a set or a sorted set.",
     "LOADAOF",
     "    As RELOAD.",
     "OBJECT <key>",
@@ -95,9 +97,10 @@ fn debug(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
                 context.reply.simple(line);
             }
         }
+        (b"HTSTATS-KEY", [key] | [key, _]) => return table(context, key),
         (b"LOADAOF", []) => return reload(context),
         (b"RELOAD", options) => {
-            check_reload(options)?;
+            check_reload(context, options)?;
             return reload(context);
         }
         (b"OBJECT", [key] | [key, _]) => return object(context, key),
@@ -182,16 +185,42 @@ fn object(context: &mut Context, key: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_reload(options: &[&[u8]]) -> Result<(), Failure> {
-    for option in options {
-        match option.to_ascii_uppercase().as_slice() {
-            b"MERGE" | b"NOFLUSH" => {}
-            b"NOSAVE" => return Err("ERR NOSAVE is not supported: nothing is loaded here".into()),
-            _ => {
-                let text = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
-                return Err(text.into());
-            }
+/// Tables here have no chains, and grow at once: there is one, and how full it is says it all.
+fn table(context: &mut Context, key: &[u8]) -> Result<(), Failure> {
+    let key = context.hashed(key);
+    let entry = context.peek(&key).ok_or("ERR no such key")?;
+    let hashed = matches!(entry.encoding(), "hashtable" | "skiplist");
+    let count = match entry.value() {
+        ValueRef::Hash(hash) if hashed => hash.len(),
+        ValueRef::Set(set) if hashed => set.len(),
+        ValueRef::Sorted(set) if hashed => set.len(),
+        _ => {
+            let text = "ERR The value stored at the specified key is not represented using an \
+                        hash table";
+            return Err(text.into());
         }
+    };
+    let text = format!("Hash table 0 stats (main hash table):\n number of elements: {count}\n");
+    context.reply.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+/// There is no file between: what is read back is what was just written.
+fn check_reload(context: &Context, options: &[&[u8]]) -> Result<(), Failure> {
+    let has = |name: &[u8]| options.iter().any(|word| word.eq_ignore_ascii_case(name));
+    let known: [&[u8]; 3] = [b"MERGE", b"NOFLUSH", b"NOSAVE"];
+    let is_known = |word: &&[u8]| known.iter().any(|name| word.eq_ignore_ascii_case(name));
+    if !options.iter().all(is_known) {
+        let text = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
+        return Err(text.into());
+    }
+    if has(b"NOSAVE") && !(has(b"NOFLUSH") && has(b"MERGE")) {
+        return Err("ERR NOSAVE is not supported without NOFLUSH and MERGE".into());
+    }
+    let engine = &context.engine;
+    let empty = engine.keyspace.is_empty() && engine.scripts.libraries.by_name.is_empty();
+    if has(b"NOFLUSH") && !has(b"MERGE") && !empty {
+        return Err("ERR Error trying to load the RDB dump, check server logs.".into());
     }
     Ok(())
 }

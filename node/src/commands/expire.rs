@@ -211,18 +211,15 @@ impl Context<'_> {
     /// Sets or removes the expiry of a key that exists.
     pub fn set_expiry(&mut self, key: &HashedKey, expires_at_ms: Option<u64>) {
         let change = |entry: &mut crate::keyspace::entry::Entry| {
-            let changes = entry.expires_at_ms() != expires_at_ms;
+            let before = entry.expires_at_ms();
             entry.set_expires_at_ms(expires_at_ms);
-            changes
+            before
         };
-        let changes = self.engine.keyspace.update(key, change) == Some(true);
-        if !changes {
-            if expires_at_ms.is_some() {
-                self.engine.notify(class::GENERIC, "expire", key.bytes);
-            }
-            return;
-        }
+        let before = self.engine.keyspace.update(key, change).flatten();
         let Some(at) = expires_at_ms else {
+            if before.is_none() {
+                return;
+            }
             self.changed(key, &[b"PERSIST", key.bytes]);
             return self.engine.notify(class::GENERIC, "persist", key.bytes);
         };

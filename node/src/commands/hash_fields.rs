@@ -265,7 +265,7 @@ fn hsetex(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let (key, pairs) = (context.hashed(arguments[1]), options.pairs);
     let fields = || pairs.iter().step_by(2).copied();
     context.read::<Hash>(&key)?;
-    context.drop_expired_fields(&key, fields());
+    let gone = context.drop_fields_silently(&key, fields());
     let hash = context.read::<Hash>(&key)?;
     let found = |field: &[u8]| hash.is_some_and(|hash| hash.get(field).is_some());
     let fields_hold = match options.wanted {
@@ -275,6 +275,9 @@ fn hsetex(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     };
     let key_holds = options.exists.is_none_or(|wanted| wanted == hash.is_some());
     if !key_holds || !fields_hold {
+        if gone {
+            context.engine.notify(class::GENERIC, "del", key.bytes);
+        }
         context.reply.integer(0);
         return Ok(());
     }

@@ -215,7 +215,10 @@ fn random_key(context: &mut Context, _arguments: &[&[u8]]) {
             let key = entry.key().to_vec();
             return context.reply.bulk(&key);
         }
-        expired = Some(entry.key().to_vec());
+        let key = entry.key().to_vec();
+        let hashed = context.hashed(&key);
+        context.engine.drop_if_expired(&hashed, context.now_ms);
+        expired = Some(key);
     }
     // Where nothing may be removed now, all there is may have expired: Redis names one then.
     match expired.filter(|_| !context.engine.view.may_expire()) {

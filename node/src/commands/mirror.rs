@@ -67,7 +67,7 @@ fn follow(context: &mut Context, request: MirrorRequest) -> Result<(), Failure> 
 }
 
 fn replconf(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
-    if arguments.len() % 2 == 0 {
+    if arguments.len().is_multiple_of(2) {
         return Err("ERR syntax error".into());
     }
     for pair in arguments[1..].chunks_exact(2) {

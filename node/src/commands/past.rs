@@ -63,7 +63,7 @@ const REPLACEMENTS: &[(&str, &str, &str)] = &[
 ];
 
 /// What is for those who work on the server.
-const FOR_DEVELOPERS: [&str; 3] = ["debug", "pfdebug", "pfselftest"];
+const FOR_DEVELOPERS: [&str; 4] = ["debug", "pfdebug", "pfselftest", "replconf"];
 
 pub fn replacement(name: &str) -> Option<Replacement> {
     let mut all = REPLACEMENTS.iter();
@@ -143,6 +143,10 @@ info 7.0.0 Takes several sections.
 lpop 6.2.0 Takes a count.
 lpush 2.4.0 Takes several elements.
 lpushx 4.0.0 Takes several elements.
+migrate 3.0.0 Takes COPY and REPLACE.
+migrate 3.0.6 Takes KEYS.
+migrate 4.0.7 Takes AUTH.
+migrate 6.0.0 Takes AUTH2.
 pexpire 7.0.0 Takes `NX`, `XX`, `GT` and `LT`.
 pexpireat 7.0.0 Takes `NX`, `XX`, `GT` and `LT`.
 pttl 2.8.0 Replies -2 without a key.

@@ -271,7 +271,7 @@ impl<'a> Context<'a> {
             key: key.into(),
             was_expired,
         });
-        self.engine.watched.watch(self.session.id, key);
+        self.engine.watched.watch(self.session.id, key, was_expired);
     }
 
     /// Whether a watched key was changed, or has expired, since it was watched.

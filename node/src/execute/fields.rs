@@ -18,14 +18,27 @@ impl Context<'_> {
         key: &HashedKey,
         named: impl Iterator<Item = &'f [u8]>,
     ) {
+        if self.drop_fields_silently(key, named) {
+            self.engine.notify(class::GENERIC, "del", key.bytes);
+        }
+    }
+
+    /// The same, without saying that the key has gone, for a command that may create it again;
+    /// gives whether it has.
+    pub fn drop_fields_silently<'f>(
+        &mut self,
+        key: &HashedKey,
+        named: impl Iterator<Item = &'f [u8]>,
+    ) -> bool {
         if self.engine.keyspace.volatile_hashes() == 0 {
-            return;
+            return false;
         }
         let now_ms = self.now_ms;
-        self.engine.drop_expired_fields(key, now_ms, FIELDS_AT_ONCE);
-        if self.engine.has_expired_fields(key, now_ms) {
-            self.engine.drop_named_fields(key, now_ms, named);
+        let (_, gone) = self.engine.drop_some_fields(key, now_ms, FIELDS_AT_ONCE);
+        if gone || !self.engine.has_expired_fields(key, now_ms) {
+            return gone;
         }
+        self.engine.drop_named_fields(key, now_ms, named)
     }
 }
 
@@ -40,8 +53,17 @@ impl Engine {
 
     /// Removes about `count` expired fields of a hash; gives how many.
     pub fn drop_expired_fields(&mut self, key: &HashedKey, now_ms: u64, count: usize) -> usize {
+        let (dropped, gone) = self.drop_some_fields(key, now_ms, count);
+        if gone {
+            self.notify(class::GENERIC, "del", key.bytes);
+        }
+        dropped
+    }
+
+    /// Gives how many fields it removed, and whether the key has gone with them.
+    fn drop_some_fields(&mut self, key: &HashedKey, now_ms: u64, count: usize) -> (usize, bool) {
         if !self.has_expired_fields(key, now_ms) {
-            return 0;
+            return (0, false);
         }
         let remove = |entry: &mut Entry| {
             let hash = entry.collection_mut::<Hash>()?;
@@ -50,8 +72,8 @@ impl Engine {
         let fields = self.keyspace.update(key, remove).flatten();
         let fields = fields.unwrap_or_default();
         let fields: Vec<&[u8]> = fields.iter().map(|field| &**field).collect();
-        self.log_expired_fields(key, &fields);
-        fields.len()
+        let gone = self.log_expired_fields(key, &fields);
+        (fields.len(), gone)
     }
 
     fn drop_named_fields<'f>(
@@ -59,7 +81,7 @@ impl Engine {
         key: &HashedKey,
         now_ms: u64,
         named: impl Iterator<Item = &'f [u8]>,
-    ) {
+    ) -> bool {
         let remove = |entry: &mut Entry| {
             let hash = entry.collection_mut::<Hash>()?;
             let expired = named.filter(|field| !hash.is_live(field, now_ms) && hash.remove(field));
@@ -70,12 +92,13 @@ impl Engine {
             .update(key, remove)
             .flatten()
             .unwrap_or_default();
-        self.log_expired_fields(key, &fields);
+        self.log_expired_fields(key, &fields)
     }
 
-    fn log_expired_fields(&mut self, key: &HashedKey, fields: &[&[u8]]) {
+    /// Removes the key, too, when nothing is left of it; gives whether it has gone.
+    fn log_expired_fields(&mut self, key: &HashedKey, fields: &[&[u8]]) -> bool {
         if fields.is_empty() {
-            return;
+            return false;
         }
         self.stats.expired_fields += fields.len() as u64;
         self.touch(key.bytes);
@@ -83,9 +106,10 @@ impl Engine {
         self.effects.push(key, &effect);
         self.notify(class::HASH, "hexpired", key.bytes);
         let entry = self.keyspace.find(key);
-        if entry.is_some_and(|entry| entry.value().is_spent()) {
+        let spent = entry.is_some_and(|entry| entry.value().is_spent());
+        if spent {
             self.keyspace.remove(key);
-            self.notify(class::GENERIC, "del", key.bytes);
         }
+        spent
     }
 }

@@ -1,4 +1,5 @@
-//! Mirrors: clients that follow in Redis' own way (`SYNC`, `PSYNC`): a Redis, or a tool that copies.
+//! Mirrors: clients that follow in Redis' own way (`SYNC`, `PSYNC`), like a Redis or a tool that
+//! copies.
 //!
 //! They get an RDB file and then the effects. They are no members: nothing waits for them, and they
 //! never take over.

@@ -6,12 +6,14 @@ use crate::commands::Command;
 pub const REDACTED: &[u8] = b"(redacted)";
 
 /// Options whose values are secret.
-const SECRET_OPTIONS: [&[u8]; 5] = [
+const SECRET_OPTIONS: [&[u8]; 7] = [
     b"masterauth",
     b"masteruser",
     b"requirepass",
     b"primaryauth",
     b"primaryuser",
+    b"tls-key-file-pass",
+    b"tls-client-key-file-pass",
 ];
 
 /// Whether an argument is a name or password of a user.

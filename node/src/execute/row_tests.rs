@@ -1,5 +1,7 @@
 //! What walking the rows of the command table option by option has found.
 
+use super::Outcome;
+use super::mirror::MirrorRequest;
 use super::tests::{Bench, Party};
 
 #[test]
@@ -57,6 +59,73 @@ fn the_keys_of_an_absent_command_are_known() {
          MOVE a 1
          > -ERR MOVE is not supported: there is one database",
     );
+}
+
+#[test]
+fn migrate_finds_nothing_to_move_or_refuses() {
+    Bench::new().check(
+        "MIGRATE h 1 a 0 5
+         > +NOKEY
+         MIGRATE h 1 a 0 5 AUTH
+         > -ERR syntax error
+         MIGRATE h 1 a 0 5 KEYS b
+         > -ERR When using MIGRATE KEYS option, the key argument must be set to the empty string
+         MIGRATE h 1 a x 5
+         > -ERR value is not an integer or out of range
+         SET a 1
+         > +OK
+         MIGRATE h 1 a 0 5 AUTH2 u p
+         > -ERR MIGRATE is not supported: slots move by the operator's migrations; DUMP and \
+         RESTORE move single keys",
+    );
+}
+
+#[test]
+fn a_client_says_what_it_is_before_it_follows() {
+    let mut party = Party::of(1);
+    for (request, reply) in [
+        ("REPLCONF listening-port 6379 capa eof capa psync2", "+OK"),
+        ("REPLCONF listening-port", "-ERR syntax error"),
+        ("REPLCONF nope 1", "-ERR Unrecognized REPLCONF option: nope"),
+        ("REPLCONF ack 7", ""),
+        ("PSYNC ? x", "-ERR value is not an integer or out of range"),
+    ] {
+        assert_eq!(party.run(0, request), reply, "{request}");
+    }
+    let outcome = party.outcome(0, "PSYNC ? -1");
+    assert_eq!(outcome, Outcome::Mirror(MirrorRequest::Psync));
+}
+
+#[test]
+fn that_a_watched_key_goes_which_had_expired_before_is_no_change() {
+    for removal in ["EXISTS a", "FLUSHALL"] {
+        let mut bench = Bench::new();
+        bench.run("SET a 1 PX 5");
+        bench.pass_ms(10);
+        bench.run("WATCH a");
+        bench.run(removal);
+        bench.run("MULTI");
+        assert_eq!(bench.run("EXEC"), "*0", "{removal}");
+        bench.run("SET a 1 PX 5");
+        bench.pass_ms(10);
+        bench.run("WATCH a");
+        bench.run(removal);
+        bench.run("SET a 2");
+        bench.run("MULTI");
+        assert_eq!(bench.run("EXEC"), "*-1", "{removal}");
+    }
+}
+
+#[test]
+fn the_same_expiry_again_is_a_change_and_random_keys_drop_what_has_expired() {
+    let mut bench = Bench::new();
+    bench.run("SET a 1 PXAT 9999999999999");
+    assert_eq!(bench.effects_of("PEXPIREAT a 9999999999999"), 1);
+    bench.run("DEL a");
+    bench.run("SET b 1 PX 5");
+    bench.pass_ms(10);
+    assert_eq!(bench.effects_of("RANDOMKEY"), 1);
+    assert_eq!(bench.run("DBSIZE"), ":0");
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub struct Stats {
     /// Fields of hashes.
     pub expired_fields: u64,
     pub evicted_keys: u64,
+    /// What `FUNCTION FLUSH` has freed, beside keys.
+    pub freed_functions: u64,
     pub evicted_clients: u64,
     /// Clients closed because what they sent, or did not take, was too much.
     pub over_query_limit: u64,

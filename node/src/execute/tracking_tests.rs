@@ -180,6 +180,16 @@ fn events_of_keys_are_published() {
     check("SET x 1 PX 5", "new x, set x, expire x");
     party.now_ms += 10;
     assert_eq!(events(&mut party, "GET x"), "expired x, keymiss x");
+    for (request, expect) in [
+        ("HSETEX h FNX FIELDS 1 f v", "hexpired h, new h, hset h"),
+        ("HSETEX h FXX FIELDS 1 f v", "hexpired h, del h"),
+    ] {
+        party.run(1, "DEL h");
+        party.run(1, "HSETEX h PX 5 FIELDS 1 f v");
+        party.mail(0);
+        party.now_ms += 10;
+        assert_eq!(events(&mut party, request), expect, "{request}");
+    }
     party.run(1, "CONFIG SET notify-keyspace-events Kg");
     party.run(1, "SET a 1");
     party.run(1, "DEL a");

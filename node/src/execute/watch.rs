@@ -4,34 +4,53 @@ use std::collections::{HashMap, HashSet};
 
 #[derive(Debug, Default)]
 pub struct Watched {
-    /// Client ids by key.
-    by_key: HashMap<Box<[u8]>, Vec<u64>>,
+    by_key: HashMap<Box<[u8]>, Vec<Watcher>>,
     /// Clients of whose keys one has changed.
     dirty: HashSet<u64>,
 }
 
+#[derive(Debug)]
+struct Watcher {
+    client: u64,
+    /// The key had expired when it was watched, and is still there: that it goes is no change.
+    awaits_removal: bool,
+}
+
 impl Watched {
-    pub fn watch(&mut self, client: u64, key: &[u8]) {
-        let clients = self.by_key.entry(key.into()).or_default();
-        if !clients.contains(&client) {
-            clients.push(client);
+    pub fn watch(&mut self, client: u64, key: &[u8], was_expired: bool) {
+        let watchers = self.by_key.entry(key.into()).or_default();
+        if !watchers.iter().any(|watcher| watcher.client == client) {
+            watchers.push(Watcher {
+                client,
+                awaits_removal: was_expired,
+            });
         }
     }
 
-    pub fn touch(&mut self, key: &[u8]) {
+    /// A key has changed; it is there, or not any more.
+    pub fn touch(&mut self, key: &[u8], exists: impl FnOnce(&[u8]) -> bool) {
         if self.by_key.is_empty() {
             return;
         }
-        if let Some(clients) = self.by_key.get(key) {
-            self.dirty.extend(clients);
+        if let Some(watchers) = self.by_key.get_mut(key) {
+            let exists = exists(key);
+            for watcher in watchers {
+                if exists || !std::mem::take(&mut watcher.awaits_removal) {
+                    self.dirty.insert(watcher.client);
+                }
+            }
         }
     }
 
     /// Keys for which `exists` says yes have all gone.
     pub fn touch_all(&mut self, exists: impl Fn(&[u8]) -> bool) {
-        for (key, clients) in &self.by_key {
+        for (key, watchers) in &mut self.by_key {
             if exists(key) {
-                self.dirty.extend(clients);
+                for watcher in watchers {
+                    if !std::mem::take(&mut watcher.awaits_removal) {
+                        self.dirty.insert(watcher.client);
+                    }
+                }
             }
         }
     }
@@ -42,9 +61,9 @@ impl Watched {
 
     pub fn forget(&mut self, client: u64, keys: &[WatchedKey]) {
         for key in keys {
-            if let Some(clients) = self.by_key.get_mut(&key.key) {
-                clients.retain(|other| *other != client);
-                if clients.is_empty() {
+            if let Some(watchers) = self.by_key.get_mut(&key.key) {
+                watchers.retain(|watcher| watcher.client != client);
+                if watchers.is_empty() {
                     self.by_key.remove(&key.key);
                 }
             }

@@ -210,7 +210,6 @@ impl Feeder<'_, '_> {
     /// Streams what is committed from `offset` on, until a change that has no plain form.
     async fn effects_from(&mut self, mut offset: u64) -> io::Result<()> {
         let mut out = Vec::new();
-        write_request(&mut out, &[b"SELECT", b"0"]);
         let mut records = Records::new(offset);
         let mut next_beat = Instant::now() + self.beat_every();
         loop {
@@ -241,8 +240,7 @@ impl Feeder<'_, '_> {
                 return Ok(());
             }
             let goes_on = records.take(&bytes, &mut out)?;
-            // The first command comes after the choice of the database, which alone says nothing.
-            if records.taken > 0 && !out.is_empty() {
+            if !out.is_empty() {
                 self.write_all(&out).await?;
                 out.clear();
                 next_beat = Instant::now() + self.beat_every();
@@ -319,8 +317,8 @@ struct Records {
     offset: u64,
     /// The beginning of a record of which the rest has not come.
     buffer: Vec<u8>,
-    /// Commands so far.
-    taken: u64,
+    /// The database has been chosen, as it is before the first command.
+    chosen: bool,
 }
 
 impl Records {
@@ -328,7 +326,7 @@ impl Records {
         Self {
             offset,
             buffer: Vec::new(),
-            taken: 0,
+            chosen: false,
         }
     }
 
@@ -343,9 +341,7 @@ impl Records {
                 break;
             };
             let effects = &rest[record.header_bytes..record.len()];
-            let mut taken = 0;
-            goes_on = plain(effects, out, &mut taken)?;
-            self.taken += taken;
+            goes_on = plain(effects, out, &mut self.chosen)?;
             used += record.len();
             self.offset += record.len() as u64;
         }
@@ -355,7 +351,7 @@ impl Records {
 }
 
 /// Copies effects but those that concern members only; `false` when slots change hands.
-fn plain(effects: &[u8], out: &mut Vec<u8>, taken: &mut u64) -> io::Result<bool> {
+fn plain(effects: &[u8], out: &mut Vec<u8>, chosen: &mut bool) -> io::Result<bool> {
     let mut reader = RequestReader::default();
     let mut start = 0;
     while start < effects.len() {
@@ -369,9 +365,18 @@ fn plain(effects: &[u8], out: &mut Vec<u8>, taken: &mut u64) -> io::Result<bool>
             // Users belong to each server.
             b"ACL" => {}
             name if name.starts_with(b"KV.") => {}
-            _ => {
-                out.extend_from_slice(&effects[start..reader.consumed()]);
-                *taken += 1;
+            name => {
+                let command = &effects[start..reader.consumed()];
+                // A transaction begins before it chooses, as with Redis.
+                if name == b"MULTI" {
+                    out.extend_from_slice(command);
+                }
+                if !std::mem::replace(chosen, true) {
+                    write_request(out, &[b"SELECT", b"0"]);
+                }
+                if name != b"MULTI" {
+                    out.extend_from_slice(command);
+                }
             }
         }
         start = reader.consumed();
@@ -414,7 +419,7 @@ mod tests {
             Vec::new(),
             [request("KV.OWN m 1-2"), request("DEL b")].concat(),
         ];
-        let expect = [request("SET a 1"), request("DEL b")].concat();
+        let expect = [request("SELECT 0"), request("SET a 1"), request("DEL b")].concat();
         for size in [1, 3, 1000] {
             assert_eq!(taken(&effects, size), (expect.clone(), true), "{size}");
         }
@@ -427,7 +432,8 @@ mod tests {
             request("KV.GIVEN m 1-2"),
             request("DEL a"),
         ];
-        assert_eq!(taken(&effects, 1000), (request("SET a 1"), false));
+        let expect = [request("SELECT 0"), request("SET a 1")].concat();
+        assert_eq!(taken(&effects, 1000), (expect, false));
     }
 
     #[test]

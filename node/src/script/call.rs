@@ -76,6 +76,7 @@ fn run(stack: &Stack, running: Running) -> Result<bool, Raise> {
     let mut out = machine.shared.reply.take();
     out.clear();
     let result = execute(stack, running, &mut out);
+    stack.clear();
     let pushed = match &result {
         Err(text) => push_error(stack, machine, text.as_bytes()),
         Ok(()) if out.first() == Some(&b'-') => {

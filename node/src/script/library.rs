@@ -176,6 +176,10 @@ impl Libraries {
     }
 
     /// Forgets all libraries and the machine.
+    pub fn function_count(&self) -> usize {
+        self.by_function.len()
+    }
+
     pub fn flush(&mut self) {
         *self = Self::default();
     }

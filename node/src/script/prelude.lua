@@ -5,7 +5,8 @@
 -- knows the guards.
 local host = ...
 
-local error, type, next, select, tostring = error, type, next, select, tostring
+local error, type, next, select = error, type, next, select
+local tostring, tonumber = tostring, tonumber
 local rawset, rawget, setmetatable, getmetatable = rawset, rawget, setmetatable, getmetatable
 local pcall, xpcall, format = pcall, xpcall, string.format
 
@@ -47,7 +48,7 @@ local function copied(from, names)
 end
 
 local globals = copied(_G, [[
-  assert collectgarbage error gcinfo ipairs rawequal select tonumber tostring type unpack
+  assert collectgarbage error gcinfo ipairs rawequal select tonumber tostring type
   _VERSION
 ]])
 
@@ -77,6 +78,33 @@ function globals.xpcall(run, handle)
   return xpcall(run, function(failure)
     return handle(seen(failure))
   end)
+end
+
+-- Slots of Lua's stack that one function may use.
+local SLOTS_MAX = 8000
+local unpack = unpack
+
+-- The original counts in C integers, which overflow.
+function globals.unpack(list, first, last)
+  if type(list) ~= "table" then
+    error(format("bad argument #1 to 'unpack' (table expected, got %s)", type(list)), 2)
+  end
+  local from, to = tonumber(first or 1), tonumber(last or #list)
+  if not from or not to then
+    local number, got = from and 3 or 2, type(from and last or first)
+    error(format("bad argument #%d to 'unpack' (number expected, got %s)", number, got), 2)
+  end
+  if from > to then
+    return
+  end
+  local given = first == nil and last == nil and 1 or 3
+  if not (to - from + 1 + given <= SLOTS_MAX and from >= -2^31 and to < 2^31) then
+    error("too many results to unpack", 2)
+  end
+  if given == 1 then
+    return unpack(list)
+  end
+  return unpack(list, from, to)
 end
 
 globals.rawset = guarded("rawset", rawset)

@@ -112,6 +112,12 @@ impl Stack {
         unsafe { ffi::lua_type(self.state, -1) == ffi::LUA_TNIL }
     }
 
+    /// Drops the arguments: what is pushed then has all the room that there may be.
+    pub fn clear(&self) {
+        // SAFETY: nothing borrowed from the stack is used any more, for it needs `&self` too.
+        unsafe { ffi::lua_settop(self.state, 0) }
+    }
+
     pub fn pop(&self, count: c_int) {
         // SAFETY: the caller has pushed as many.
         unsafe { ffi::lua_settop(self.state, -count - 1) }

@@ -310,8 +310,30 @@ fn a_command_may_have_thousands_of_arguments() {
     Bench::new().check(
         "local t = {} for i = 1, 7000 do t[i] = i end return redis.call('rpush', KEYS[1], unpack(t))
          > :7000
+         local t = {} for i = 1, 7999 do t[i] = i end return redis.call('del', unpack(t))
+         > :0
          local t = {} for i = 1, 9000 do t[i] = i end return redis.call('rpush', KEYS[1], unpack(t))
          > -ERR user_script:1: too many results to unpack",
+    );
+}
+
+#[test]
+fn unpack_counts_beyond_integers_of_c() {
+    Bench::new().check(
+        "return {unpack({1, 2, 3}, -2, 2147483647)}
+         > -ERR user_script:1: too many results to unpack
+         return {unpack({1, 2, 3}, -2147483648, -2)}
+         > -ERR user_script:1: too many results to unpack
+         return {unpack({1, 2, 3}, 1, -1)}
+         > *0
+         return {unpack({1, 2, 3}, '2')}
+         > *2 :2 :3
+         return {unpack({1, 2, 3}, 2, 2)}
+         > *1 :2
+         local x = unpack('a')
+         > -ERR user_script:1: bad argument #1 to 'unpack' (table expected, got string)
+         local x = unpack({1}, {})
+         > -ERR user_script:1: bad argument #2 to 'unpack' (number expected, got table)",
     );
 }
 

@@ -11,6 +11,7 @@ mod io_threads;
 mod messages;
 mod metrics;
 mod migration;
+mod mirror;
 mod plain;
 mod quorum;
 mod restart;

@@ -130,6 +130,10 @@ pub const ROWS: &[(&str, &str)] = &[
     ),
     ("wait", "may block, and says so since Redis 7.2"),
     ("lolwut", "reads no key"),
+    (
+        "migrate",
+        "one specification tells the key before KEYS from those after it",
+    ),
     ("acl|setuser", "has tips since Redis 7.2"),
     ("acl|save", "has tips since Redis 7.2"),
     ("acl|deluser", "has tips since Redis 7.2"),

@@ -37,7 +37,7 @@ pub fn memory(text: &mut String, engine: &Engine, _now_ms: u64) {
         "mem_allocator": ALLOCATOR,
         "active_defrag_running": 0,
         "lazyfree_pending_objects": engine.keyspace.garbage().pending(),
-        "lazyfreed_objects": engine.keyspace.garbage().freed(),
+        "lazyfreed_objects": engine.keyspace.garbage().freed() + engine.stats.freed_functions,
     );
     scripts(text, engine);
     buffers(text, engine);

@@ -36,6 +36,25 @@ pub fn replication(text: &mut String, engine: &Engine, _now_ms: u64) {
             "replica_announced": 1,
         );
     }
+    followers(text, engine);
+    lines!(text,
+        "master_failover_state": "no-failover",
+        "master_replid": facts.run_id,
+        "master_replid2": NO_RUN,
+        "master_repl_offset": facts.offset,
+        "second_repl_offset": -1,
+        "kvcluster_epoch": facts.epoch,
+        "kvcluster_committed_offset": facts.committed_offset,
+        "repl_backlog_active": u8::from(facts.backlog_bytes > 0),
+        "repl_backlog_size": engine.config.backlog_bytes,
+        "repl_backlog_first_byte_offset": facts.offset.saturating_sub(facts.backlog_bytes),
+        "repl_backlog_histlen": facts.backlog_bytes,
+    );
+}
+
+/// Those who follow: members, and clients that do so in Redis' own way.
+fn followers(text: &mut String, engine: &Engine) {
+    let facts = &engine.view.facts;
     let mirrors = || engine.sessions.iter().map(|(_, session)| session);
     let mirrors = || mirrors().filter(|session| session.follows());
     let count = facts.followers.len();
@@ -45,6 +64,8 @@ pub fn replication(text: &mut String, engine: &Engine, _now_ms: u64) {
         lines!(text, "min_slaves_good_slaves": good.count());
     }
     for (index, follower) in facts.followers.iter().enumerate() {
+        let cluster = engine.view.cluster.as_ref();
+        let shard = cluster.and_then(|cluster| cluster.my_shard());
         let member = shard.and_then(|shard| shard.member(&follower.name));
         let address = member.map_or("", |member| member.address.as_str());
         let (host, port) = split_address(address);
@@ -74,17 +95,4 @@ pub fn replication(text: &mut String, engine: &Engine, _now_ms: u64) {
             facts.offset
         );
     }
-    lines!(text,
-        "master_failover_state": "no-failover",
-        "master_replid": facts.run_id,
-        "master_replid2": NO_RUN,
-        "master_repl_offset": facts.offset,
-        "second_repl_offset": -1,
-        "kvcluster_epoch": facts.epoch,
-        "kvcluster_committed_offset": facts.committed_offset,
-        "repl_backlog_active": u8::from(facts.backlog_bytes > 0),
-        "repl_backlog_size": engine.config.backlog_bytes,
-        "repl_backlog_first_byte_offset": facts.offset.saturating_sub(facts.backlog_bytes),
-        "repl_backlog_histlen": facts.backlog_bytes,
-    );
 }

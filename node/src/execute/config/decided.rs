@@ -17,6 +17,8 @@ const ONE_REPLY_BUFFER: &str =
 
 const HANDS_OVER: &str = "a member that stops hands over first, for --handover-timeout-seconds";
 
+const TLS_KEYS: &str = "certificates come from files of the options, whose keys have no passwords";
+
 fn bytes(text: &str) -> Result<String, String> {
     memory(text, 0, u64::MAX >> 1).map(|value| value.to_string())
 }
@@ -194,4 +196,16 @@ pub const OPTIONS: &[ConfigOption] = &[
     kept!("shutdown-on-sigterm", "default", on_signal, HANDS_OVER),
     kept!("shutdown-timeout", "10", count, HANDS_OVER),
     kept!("slave-serve-stale-data", "yes", yes_or_no, TOPOLOGY),
+    kept!(
+        "tls-client-key-file-pass",
+        "",
+        |text| Ok(text.to_owned()),
+        TLS_KEYS
+    ),
+    kept!(
+        "tls-key-file-pass",
+        "",
+        |text| Ok(text.to_owned()),
+        TLS_KEYS
+    ),
 ];
