@@ -96,6 +96,8 @@ pub struct Arguments<'a> {
 pub struct Scripts {
     pub cache: Cache,
     pub libraries: Libraries,
+    /// Scripts may call what looks into the server (`DEBUG SET-DISABLE-DENY-SCRIPTS`).
+    pub may_look: bool,
     machine: Option<Rc<Machine>>,
 }
 

@@ -30,7 +30,7 @@ pub const COMMANDS: &[Command] = &[command(
     "off unless enable-debug-command is yes or local; CLIENT-ENFORCE-REPLY-LIST, DICT-RESIZING, \
      HASHTABLE-CAN-ABORT-SHRINK, DIGEST, DIGEST-VALUE, ERROR, HELP, HTSTATS-KEY, LOADAOF, \
      OBJECT, PAUSE-CRON, POPULATE, PROTOCOL, QUICKLIST-PACKED-THRESHOLD, RELOAD, REPLYBUFFER, \
-     SET-ACTIVE-EXPIRE, SLEEP",
+     SET-ACTIVE-EXPIRE, SET-DISABLE-DENY-SCRIPTS, SLEEP",
 )];
 
 /// `DEBUG SLEEP` sleeps no longer.
@@ -69,6 +69,8 @@ const HELP: &[&str] = &[
     "    Accepted; room for replies is given back when a connection is idle.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Whether keys that nobody asks for are removed when they expire.",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    Whether scripts may call DEBUG and CLIENT LIST.",
     "SLEEP <seconds>",
     "    Executes nothing for so long.",
     "HELP",
@@ -117,6 +119,10 @@ fn debug(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         | (b"REPLYBUFFER", [_, _]) => context.reply.ok(),
         (b"SET-ACTIVE-EXPIRE", [on]) => {
             context.engine.expires_actively = *on != b"0";
+            context.reply.ok();
+        }
+        (b"SET-DISABLE-DENY-SCRIPTS", [on]) => {
+            context.engine.scripts.may_look = *on != b"0";
             context.reply.ok();
         }
         (b"SLEEP", [seconds]) => sleep(context, seconds),

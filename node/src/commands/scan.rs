@@ -168,15 +168,15 @@ fn scan(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     while let Some(at) = place.filter(|_| seen < options.count) {
         place = context.engine.keyspace.visit(at, |entry| {
             seen += 1;
-            let fits = options.fits(entry.key())
-                && options
-                    .kind
-                    .as_ref()
-                    .is_none_or(|kind| kind == entry.value().type_name().as_bytes());
-            if fits && context.engine.view.owns(at.slot) {
-                let gone = entry.is_expired(context.now_ms);
-                let keys = if gone { &mut expired } else { &mut found };
-                keys.push(entry.key().to_vec());
+            if !options.fits(entry.key()) || !context.engine.view.owns(at.slot) {
+                return;
+            }
+            let is_kind = |kind: &Vec<u8>| kind == entry.value().type_name().as_bytes();
+            // As in Redis 7.2 what has expired goes whatever its type is.
+            if entry.is_expired(context.now_ms) {
+                expired.push(entry.key().to_vec());
+            } else if options.kind.as_ref().is_none_or(is_kind) {
+                found.push(entry.key().to_vec());
             }
         });
         visits += 1;

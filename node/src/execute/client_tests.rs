@@ -145,9 +145,9 @@ fn scan_removes_the_expired_keys_that_it_meets() {
     party.run(0, "HSET b f v");
     party.run(0, "PEXPIRE b 5");
     party.now_ms += 10;
-    assert_eq!(party.run(0, "SCAN 0 COUNT 1000000 TYPE hash"), "*2 $1 0 *0");
+    assert_eq!(party.run(0, "SCAN 0 COUNT 1000000 MATCH a*"), "*2 $1 0 *0");
     assert_eq!(party.run(0, "DBSIZE"), ":1");
-    assert_eq!(party.run(0, "SCAN 0 COUNT 1000000"), "*2 $1 0 *0");
+    assert_eq!(party.run(0, "SCAN 0 COUNT 1000000 TYPE nope"), "*2 $1 0 *0");
     assert_eq!(party.run(0, "DBSIZE"), ":0");
 }
 

@@ -158,7 +158,6 @@ for _, name in next, { "insert", "remove", "sort", "setn" } do
 end
 libraries.math.random = host.random
 libraries.math.randomseed = host.randomseed
-libraries.string.dump = host.dump
 
 local function resumed(ok, ...)
   if ok then

@@ -262,10 +262,6 @@ fn host(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     let state = Rc::clone(shared);
     let seed = move |lua: &Lua, arguments: MultiValue| raised(lua, randomseed(&state, &arguments));
     host.raw_set("randomseed", lua.create_function(seed)?)?;
-    let dump = |lua: &Lua, _: MultiValue| {
-        raised::<()>(lua, Err("unable to dump given function".to_owned()))
-    };
-    host.raw_set("dump", lua.create_function(dump)?)?;
     Ok(host)
 }
 

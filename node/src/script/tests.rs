@@ -137,8 +137,8 @@ fn nothing_blocks_within_a_script() {
 #[test]
 fn the_sandbox_holds() {
     Bench::new().check(
-        "return string.dump(function() end)
-         > -ERR user_script:1: unable to dump given function
+        "return loadstring(string.dump(function() end))()
+         > -ERR user_script:1: attempt to call a nil value
          return {loadstring('\\27Lua')}
          > *0
          return pcall(load, '\\27Lua')
@@ -314,6 +314,21 @@ fn a_command_may_have_thousands_of_arguments() {
          > :0
          local t = {} for i = 1, 9000 do t[i] = i end return redis.call('rpush', KEYS[1], unpack(t))
          > -ERR user_script:1: too many results to unpack",
+    );
+}
+
+#[test]
+fn scripts_look_into_the_server_only_when_debug_lets_them() {
+    let mut bench = Bench::new();
+    let look = "return #redis.call('client', 'list') > 0";
+    let refused = "-ERR This Redis command is not allowed from script";
+    assert!(bench.eval(look).starts_with(refused));
+    bench.engine.scripts.may_look = true;
+    assert_eq!(bench.eval(look), ":1");
+    assert!(
+        bench
+            .eval("return redis.call('multi')")
+            .starts_with(refused)
     );
 }
 
