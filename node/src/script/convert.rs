@@ -124,6 +124,7 @@ impl<'a> Reader<'a> {
             b'%' => self.push_map(stack)?,
             b'~' => self.push_set(stack)?,
             b'=' => self.push_verbatim(stack)?,
+            b'|' => self.push_behind_attributes(stack)?,
             _ => return Err(Malformed),
         }
         Ok(())
@@ -176,6 +177,15 @@ impl<'a> Reader<'a> {
             stack.set_field();
         }
         Ok(())
+    }
+
+    /// Scripts do not see the attributes of a reply.
+    fn push_behind_attributes(&mut self, stack: &Stack) -> Result<(), Malformed> {
+        for _ in 0..self.count()?.unwrap_or(0).saturating_mul(2) {
+            self.push(stack)?;
+            stack.pop(1);
+        }
+        self.push(stack)
     }
 
     fn push_set(&mut self, stack: &Stack) -> Result<(), Malformed> {
@@ -285,19 +295,13 @@ impl Writer<'_, '_> {
 
     /// A reply of one line; line ends in it become spaces.
     fn line(&mut self, kind: u8, text: &[u8]) {
-        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-        let mut line = vec![kind];
-        line.extend(
-            text.iter()
-                .map(|byte| if is_end(byte) { b' ' } else { *byte }),
-        );
-        line.extend_from_slice(b"\r\n");
+        let line = [&[kind], &*one_line(text), b"\r\n"].concat();
         self.reply.raw(&line);
     }
 
     fn big_number(&mut self, text: &[u8]) {
         match self.reply.protocol() {
-            Protocol::Resp2 => self.reply.bulk(text),
+            Protocol::Resp2 => self.reply.bulk(&one_line(text)),
             Protocol::Resp3 => self.line(b'(', text),
         }
     }
@@ -365,4 +369,13 @@ fn number_in(table: &Table, name: &LuaString) -> mlua::Result<Option<f64>> {
         Value::Number(number) => Some(number),
         _ => None,
     })
+}
+
+/// A text in which line ends have become spaces.
+fn one_line(text: &[u8]) -> Vec<u8> {
+    let blank = |byte: &u8| match byte {
+        b'\r' | b'\n' => b' ',
+        other => *other,
+    };
+    text.iter().map(blank).collect()
 }

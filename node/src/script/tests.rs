@@ -333,6 +333,16 @@ fn scripts_look_into_the_server_only_when_debug_lets_them() {
 }
 
 #[test]
+fn scripts_do_not_see_the_attributes_of_a_reply() {
+    let mut bench = Bench::new();
+    bench.engine.scripts.may_look = true;
+    bench.engine.config.debug_command = crate::execute::config::DebugCommand::Yes;
+    let script = "redis.setresp(3) return redis.call('debug', 'protocol', 'attrib')";
+    let expect = "$39 Some real reply following the attribute";
+    assert_eq!(bench.eval(script), expect);
+}
+
+#[test]
 fn unpack_counts_beyond_integers_of_c() {
     Bench::new().check(
         "return {unpack({1, 2, 3}, -2, 2147483647)}
@@ -363,7 +373,7 @@ fn random_numbers_are_the_same_in_every_run() {
 fn big_numbers_are_of_their_own_type_in_resp3() {
     let mut bench = Bench::new();
     let script = "return {big_number = '1234567890123456789\\r0'}";
-    assert_eq!(bench.eval(script), "$21 1234567890123456789\r0");
+    assert_eq!(bench.eval(script), "$21 1234567890123456789 0");
     bench.call(&["HELLO", "3"]);
     assert_eq!(bench.eval(script), "(1234567890123456789 0");
 }
