@@ -169,7 +169,9 @@ fn object(context: &mut Context, key: &[u8]) -> Result<(), Failure> {
     let key = context.hashed(key);
     let now_ms = context.now_ms;
     let encodings = context.engine.config.encodings;
-    let entry = context.peek(&key).ok_or("ERR no such key")?;
+    // A key that has expired and is still here is shown, and stays.
+    let entry = context.engine.keyspace.find(&key);
+    let entry = entry.ok_or("ERR no such key")?;
     // What stands around the value in a payload: its type, the version and a checksum.
     let length = rdb::dump(entry.value()).len().saturating_sub(11);
     let access = entry.access();

@@ -1,6 +1,7 @@
 //! What walking the rows of the command table option by option has found.
 
 use super::Outcome;
+use super::config::DebugCommand;
 use super::mirror::MirrorRequest;
 use super::tests::{Bench, Party};
 
@@ -126,6 +127,40 @@ fn the_same_expiry_again_is_a_change_and_random_keys_drop_what_has_expired() {
     bench.pass_ms(10);
     assert_eq!(bench.effects_of("RANDOMKEY"), 1);
     assert_eq!(bench.run("DBSIZE"), ":0");
+}
+
+#[test]
+fn debug_shows_a_key_that_has_expired_as_long_as_it_is_there() {
+    let mut bench = Bench::new();
+    bench.engine.config.debug_command = DebugCommand::Yes;
+    bench.run("SET a 1 PX 5");
+    bench.pass_ms(10);
+    assert!(bench.run("DEBUG OBJECT a").starts_with("+Value at"));
+    bench.run("GET a");
+    assert_eq!(bench.run("DEBUG OBJECT a"), "-ERR no such key");
+}
+
+#[test]
+fn debug_describes_tables_and_reads_back_what_it_wrote() {
+    let mut bench = Bench::new();
+    bench.engine.config.debug_command = DebugCommand::Yes;
+    bench.run("SADD s a b c");
+    bench.run("SADD n 1 2");
+    for (request, expect) in [
+        ("DEBUG HTSTATS-KEY s", "not represented using an hash table"),
+        ("DEBUG HTSTATS-KEY none", "no such key"),
+        ("DEBUG RELOAD NOFLUSH", "Error trying to load the RDB"),
+        ("DEBUG RELOAD NOSAVE", "without NOFLUSH and MERGE"),
+        ("DEBUG RELOAD NOSAVE NOFLUSH MERGE", "+OK"),
+        ("DEBUG RELOAD", "+OK"),
+    ] {
+        let reply = bench.run(request);
+        assert!(reply.contains(expect), "{request}: {reply}");
+    }
+    bench.run("CONFIG SET set-max-listpack-entries 1");
+    bench.run("SADD s d");
+    let shown = bench.run("DEBUG HTSTATS-KEY s");
+    assert!(shown.contains("number of elements: 4"), "{shown}");
 }
 
 #[test]
