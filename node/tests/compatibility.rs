@@ -19,7 +19,8 @@ const BESIDE_COMMANDS: &str = "
   (`proto-max-bulk-len`, at most 512 MiB) holds the executor up for as long as copying it and
   computing its checksum take. Collections are written piece by piece.
 - `INFO` leaves out what has no meaning here or is not known: what the allocator holds apart from
-  what is used (`allocator_*`, `rss_overhead_*`), the progress of a fork, how the server was built.
+  what is used (`allocator_*`, but for `allocator_allocated`, which is what counts as used;
+  `rss_overhead_*`), the progress of a fork, how the server was built.
 ";
 
 fn page() -> String {

@@ -8,6 +8,7 @@ use super::key_spec::counted;
 use super::{Command, KeySpec, answers, command, help};
 use crate::execute::Context;
 use crate::execute::context::{Failure, integer};
+use crate::execute::view::Refusal;
 use crate::script::{Arguments, Mode, Script, flag};
 use protocol::status::Role;
 
@@ -215,7 +216,11 @@ pub fn check_flags(context: &mut Context, flags: u32, read_only: bool) -> Result
             return Err(text.into());
         }
         if engine.view.disk_error.is_some() {
-            return Err(crate::execute::view::Refusal::DiskError.to_string().into());
+            return Err(Refusal::DiskError.to_string().into());
+        }
+        let replicas = engine.config.min_replicas;
+        if replicas > 0 && !engine.view.has_replicas(replicas) {
+            return Err(Refusal::NoReplicas.to_string().into());
         }
         if flags & flag::ALLOW_OOM == 0 && engine.config.maxmemory_bytes > 0 {
             engine.make_room(context.now_ms);

@@ -261,6 +261,16 @@ fn writes_are_refused_without_the_replicas_that_are_wanted() {
         "-NOREPLICAS Not enough good replicas to write. "
     );
     assert_eq!(measured.run("GET a"), "$-1 ");
+    for (flags, expect) in [
+        ("", "-NOREPLICAS Not enough good replicas to write. "),
+        ("flags=no-writes", ":1 "),
+    ] {
+        let script = format!("#!lua {flags}\nreturn 1");
+        assert_eq!(
+            measured.run_words(&[b"EVAL", script.as_bytes(), b"0"]),
+            expect
+        );
+    }
     measured.run("CONFIG SET min-slaves-to-write 0");
     assert_eq!(measured.run("SET a 1"), "+OK ");
 }

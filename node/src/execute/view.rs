@@ -185,7 +185,7 @@ impl View {
     }
 
     /// Whether so many replicas follow.
-    pub(super) fn has_replicas(&self, count: u32) -> bool {
+    pub fn has_replicas(&self, count: u32) -> bool {
         self.streams() >= u64::from(count)
     }
 

@@ -16,6 +16,7 @@ pub fn memory(text: &mut String, engine: &Engine, _now_ms: u64) {
     let facts = &engine.view.facts;
     lines!(text,
         "used_memory": used,
+        "allocator_allocated": used,
         "used_memory_human": human(used),
         "used_memory_rss": resident,
         "used_memory_rss_human": human(resident),
