@@ -162,12 +162,15 @@ impl Stats {
 
     fn count_code(&mut self, text: &[u8], codes_max: usize) {
         self.error_replies += 1;
-        let code = text
-            .split(|byte| !byte.is_ascii_alphanumeric())
-            .next()
-            .unwrap_or_default();
-        let code = String::from_utf8_lossy(&code[..code.len().min(ERROR_CODE_BYTES_MAX)]);
-        let known = self.errors.len() < codes_max || self.errors.contains_key(code.as_ref());
+        let code = text.iter().take(ERROR_CODE_BYTES_MAX);
+        let code = code.take_while(|byte| byte.is_ascii_graphic());
+        // As in Redis: what has a meaning in the lines of INFO is not shown.
+        let shown = |byte: &u8| match byte {
+            b'#' | b':' => '_',
+            other => char::from(*other),
+        };
+        let code: String = code.map(shown).collect();
+        let known = self.errors.len() < codes_max || self.errors.contains_key(&code);
         let code = if known { &code } else { OTHER_CODES };
         *self.errors.entry(code.to_owned()).or_default() += 1;
     }
@@ -195,5 +198,14 @@ mod tests {
         assert_eq!(of("CODE128"), None);
         assert_eq!(of(OTHER_CODES), Some((OTHER_CODES, 72)));
         assert_eq!(of("ERR"), Some(("ERR", 1)));
+    }
+
+    #[test]
+    fn the_code_of_an_error_goes_up_to_its_first_space() {
+        let mut stats = Stats::default();
+        stats.count_error(b"MY_ERR-1 text");
+        stats.count_error(b"a#b:c text");
+        let codes: Vec<&str> = stats.errors().map(|(code, _)| code).collect();
+        assert_eq!(codes, ["MY_ERR-1", "a_b_c"]);
     }
 }

@@ -118,10 +118,10 @@ pub fn text(shared: &Shared, error: &Value, name: &str) -> Vec<u8> {
             .ok()
             .flatten()
     };
-    let Some(text) = field(&shared.names.err) else {
-        return b"ERR unknown error".to_vec();
-    };
-    let mut text = text.as_bytes().to_vec();
+    let text = field(&shared.names.err);
+    let mut text = text.map_or(b"ERR unknown error".to_vec(), |text| {
+        text.as_bytes().to_vec()
+    });
     let line = table.raw_get::<Option<i64>>(&shared.names.line);
     if let (Some(source), Ok(Some(line))) = (field(&shared.names.source), line) {
         let source = source.to_string_lossy();
