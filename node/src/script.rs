@@ -223,6 +223,7 @@ impl Context<'_> {
         shared.written.set(false);
         self.engine.scripts_begun += 1;
         shared.number.set(self.engine.scripts_begun);
+        shared.commands_ns.set(0);
         shared.is_function.set(mode.is_function);
         shared.slot.set(None);
         let one_slot = flags & (flag::COMPATIBLE | flag::ALLOW_CROSS_SLOT_KEYS) == 0;

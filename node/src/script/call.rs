@@ -1,6 +1,7 @@
 //! `redis.call` and `redis.pcall`: a command in the name of the script.
 
 use super::convert::{self, Malformed};
+use super::interrupt::COMMANDS_NS;
 use super::stack::{Argument, Raise, Stack};
 use super::{Arguments, Machine, RUNNING, Running, Shared, number};
 use crate::acl::log::Place;
@@ -10,6 +11,7 @@ use crate::execute::view::Refusal;
 use crate::execute::{Engine, Outcome};
 use protocol::resp::ReplyWriter;
 use protocol::slots::slot_of;
+use scoped_tls_hkt::ReborrowMut;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::ffi::c_int;
@@ -71,11 +73,11 @@ fn with_running<R>(act: impl FnOnce(Running) -> Result<R, Raise>) -> Result<R, R
 }
 
 /// Runs a command and pushes its reply, or an error; `false` when it is an error.
-fn run(stack: &Stack, running: Running) -> Result<bool, Raise> {
+fn run(stack: &Stack, mut running: Running) -> Result<bool, Raise> {
     let machine = running.machine;
     let mut out = machine.shared.reply.take();
     out.clear();
-    let result = execute(stack, running, &mut out);
+    let result = execute(stack, running.reborrow_mut(), &mut out);
     stack.clear();
     let pushed = match &result {
         Err(text) => push_error(stack, machine, text.as_bytes()),
@@ -86,6 +88,9 @@ fn run(stack: &Stack, running: Running) -> Result<bool, Raise> {
         Ok(()) => push_reply(stack, machine, &out),
     };
     machine.shared.reply.replace(out);
+    if machine.shared.commands_ns.get() >= COMMANDS_NS && machine.question(&mut running).is_err() {
+        return Err(Raise::Message(NO_MEMORY));
+    }
     pushed
 }
 
@@ -178,7 +183,10 @@ fn execute_texts(
     }
     let reply = ReplyWriter::new(out, shared.protocol.get());
     let now_ms = shared.now_ms.get();
-    match engine.run(command, session, arguments, now_ms, reply) {
+    let outcome = engine.run(command, session, arguments, now_ms, reply);
+    let commands_ns = shared.commands_ns.get() + engine.timing.last_ns;
+    shared.commands_ns.set(commands_ns);
+    match outcome {
         Outcome::Replied => Ok(()),
         Outcome::Wait { wait, .. } => {
             // Nothing blocks within a script: WAIT answers what is so now.

@@ -4,13 +4,17 @@
 //! [`Engine::interrupt`](crate::execute::Engine) and decides there, by time and by what clients
 //! want. Without one every script runs to its end.
 
-use super::{Arguments, RUNNING, Shared, failure};
+use super::{Arguments, RUNNING, Running, Shared, failure};
 use crate::execute::Engine;
 use mlua::{HookTriggers, Lua, VmState};
 use std::rc::Rc;
 
 /// Instructions between two questions: about a millisecond.
 const INSTRUCTIONS: u32 = 100_000;
+
+/// Time that commands take until it is asked after one, too: those that take long are few
+/// instructions.
+pub const COMMANDS_NS: u64 = 1_000_000;
 
 /// Questions until loading a library ends: about half a second, counted without a clock.
 const LOAD_QUESTIONS_MAX: u32 = 500;
@@ -56,11 +60,12 @@ fn hook(lua: &Lua, shared: &Rc<Shared>, triggers: HookTriggers) -> mlua::Result<
     let state = Rc::clone(shared);
     lua.set_global_hook(triggers, move |lua, _| {
         if state.verdict.get() == Interrupt::Continue {
-            state.verdict.set(ask(&state));
-            if state.verdict.get() != Interrupt::Continue {
-                // From here on every line fails: no `pcall` holds a script that is to end.
-                hook(lua, &state, HookTriggers::EVERY_LINE)?;
-            }
+            let verdict = if RUNNING.is_set() {
+                RUNNING.with(|mut running| ask(&state, &mut running))
+            } else {
+                ask_of_loading(&state)
+            };
+            decided(lua, &state, verdict)?;
         }
         match state.verdict.get() {
             Interrupt::Continue => Ok(VmState::Continue),
@@ -79,31 +84,49 @@ const FUNCTION_KILLED: &[u8] = b"ERR Script killed by user with FUNCTION KILL.";
 const TIMED_OUT: &[u8] = b"ERR Script ended after half a lease, before it wrote anything: \
     it would have cost this member its place in the cluster.";
 
-fn ask(shared: &Shared) -> Interrupt {
-    if !RUNNING.is_set() {
-        let questions = shared.questions.get() + 1;
-        shared.questions.set(questions);
-        return if questions > LOAD_QUESTIONS_MAX {
-            Interrupt::LoadTimeOut
-        } else {
-            Interrupt::Continue
-        };
+fn decided(lua: &Lua, shared: &Rc<Shared>, verdict: Interrupt) -> mlua::Result<()> {
+    shared.verdict.set(verdict);
+    if verdict == Interrupt::Continue {
+        return Ok(());
     }
-    RUNNING.with(|running| {
-        let script = ScriptState {
-            number: shared.number.get(),
-            written: shared.written.get(),
-            is_function: shared.is_function.get(),
-            name: running.mode.name,
-            command: running.command,
-            arguments: *running.arguments,
-        };
-        // It may use the engine, so it is not in it meanwhile.
-        let Some(mut decide) = running.engine.interrupt.take() else {
-            return Interrupt::Continue;
-        };
-        let verdict = decide(running.engine, script);
-        running.engine.interrupt = Some(decide);
-        verdict
-    })
+    // From here on every line fails: no `pcall` holds a script that is to end.
+    hook(lua, shared, HookTriggers::EVERY_LINE)
+}
+
+/// Asks beside the machine's own questions.
+pub fn question(lua: &Lua, shared: &Rc<Shared>, running: &mut Running) -> mlua::Result<()> {
+    shared.commands_ns.set(0);
+    if shared.verdict.get() != Interrupt::Continue {
+        return Ok(());
+    }
+    let verdict = ask(shared, running);
+    decided(lua, shared, verdict)
+}
+
+fn ask_of_loading(shared: &Shared) -> Interrupt {
+    let questions = shared.questions.get() + 1;
+    shared.questions.set(questions);
+    if questions > LOAD_QUESTIONS_MAX {
+        Interrupt::LoadTimeOut
+    } else {
+        Interrupt::Continue
+    }
+}
+
+fn ask(shared: &Shared, running: &mut Running) -> Interrupt {
+    let script = ScriptState {
+        number: shared.number.get(),
+        written: shared.written.get(),
+        is_function: shared.is_function.get(),
+        name: running.mode.name,
+        command: running.command,
+        arguments: *running.arguments,
+    };
+    // It may use the engine, so it is not in it meanwhile.
+    let Some(mut decide) = running.engine.interrupt.take() else {
+        return Interrupt::Continue;
+    };
+    let verdict = decide(running.engine, script);
+    running.engine.interrupt = Some(decide);
+    verdict
 }

@@ -2,7 +2,7 @@
 
 use super::failure::raised;
 use super::stack::Functions;
-use super::{Interrupt, api, bit, cjson, cmsgpack, failure, interrupt, number, pack};
+use super::{Interrupt, Running, api, bit, cjson, cmsgpack, failure, interrupt, number, pack};
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, RegistryKey, StdLib, Table, Value};
 use protocol::resp::Protocol;
@@ -70,6 +70,8 @@ pub struct Shared {
     pub number: Cell<u64>,
     /// How often it was asked whether a library that is being loaded is to go on.
     pub questions: Cell<u32>,
+    /// How long commands took since it was last asked after one whether the script is to go on.
+    pub commands_ns: Cell<u64>,
     /// Whether the script is to end.
     pub verdict: Cell<Interrupt>,
     /// Memory was full when the script began, and it is not allowed to ignore that.
@@ -115,6 +117,7 @@ impl Machine {
             is_function: Cell::new(false),
             number: Cell::new(0),
             questions: Cell::new(0),
+            commands_ns: Cell::new(0),
             verdict: Cell::default(),
             full: Cell::new(false),
             one_slot: Cell::new(false),
@@ -215,6 +218,12 @@ impl Machine {
         let result = push();
         self.lua.set_memory_limit(MEMORY_BYTES_MAX).ok()?;
         Some(result)
+    }
+
+    /// Asks, after commands that took long, whether the script is to go on.
+    #[cold]
+    pub fn question(&self, running: &mut Running) -> mlua::Result<()> {
+        interrupt::question(&self.lua, &self.shared, running)
     }
 
     /// What is done after every run.

@@ -2,10 +2,13 @@
 //! sandbox, limits, and that effects replay to the same dataset.
 
 use super::Interrupt;
+use super::interrupt::COMMANDS_NS;
 use crate::execute::Engine;
 use crate::execute::config::Config;
 use crate::execute::session::{Session, SessionId};
 use protocol::status::Role;
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// An engine with one session.
 pub struct Bench {
@@ -415,6 +418,34 @@ fn a_script_that_is_killed_ends_whatever_it_catches() {
         assert!(reply.contains(&killed[5..]), "{script}: {reply}");
     }
     assert_eq!(bench.eval("return 1"), ":1");
+}
+
+#[test]
+fn a_script_of_few_instructions_whose_commands_take_long_is_asked_too() {
+    let mut bench = Bench::new();
+    let time = Cell::new(0);
+    let tick = move || {
+        time.set(time.get() + COMMANDS_NS / 2);
+        time.get()
+    };
+    bench.engine.timing.set_clock(Box::new(tick));
+    let asked = Rc::new(Cell::new(0));
+    let count = Rc::clone(&asked);
+    bench.engine.interrupt = Some(Box::new(move |_, _| {
+        count.set(count.get() + 1);
+        if count.get() > 5 {
+            Interrupt::Kill
+        } else {
+            Interrupt::Continue
+        }
+    }));
+    let script = "for n = 1, 8 do redis.call('ping') end return 1";
+    assert_eq!(bench.eval(script), ":1");
+    assert_eq!(asked.get(), 4);
+    for call in ["redis.call", "redis.pcall"] {
+        let reply = bench.eval(&format!("for n = 1, 8 do {call}('ping') end return 1"));
+        assert!(reply.contains("Script killed by user"), "{reply}");
+    }
 }
 
 #[test]
