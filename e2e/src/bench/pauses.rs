@@ -145,7 +145,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     rows.into_iter().flatten().for_each(|row| table.row(row));
     println!("{table}");
     if arguments.write {
-        let command = "cargo run --release --bin bench -- pauses --write";
+        let command = if arguments.alone {
+            "cargo run --release --bin bench -- pauses --alone --write"
+        } else {
+            "cargo run --release --bin bench -- pauses --write"
+        };
         Section { name: "pauses" }.write(&table, command)?;
     }
     Ok(())
