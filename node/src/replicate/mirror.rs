@@ -31,6 +31,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// Pieces of a snapshot that wait for the disk.
 const SPOOLED_PIECES_MAX: usize = 16;
 
+/// Most mirrors at once: the disk holds an RDB file for each until it has been sent.
+const MIRRORS_MAX: usize = 4;
+
+const TOO_MANY: &[u8] = b"-ERR too many clients follow this server already\r\n";
+
 /// How often a client that waits for its RDB file is sent an empty line, as Redis does.
 const PATIENCE_EVERY: Duration = Duration::from_secs(1);
 
@@ -41,7 +46,9 @@ pub async fn stream(
     (session, mailbox): (SessionId, &Mailbox),
     request: MirrorRequest,
 ) -> io::Result<()> {
-    let reign = member.with(|state| state.begin_mirror(session));
+    let Some(reign) = member.with(|state| state.begin_mirror(session)) else {
+        return stream.write_all(TOO_MANY).await;
+    };
     let _counted = Counted { member };
     let (mut read, mut write) = stream.split();
     let feeder = Feeder {
@@ -59,13 +66,17 @@ pub async fn stream(
 }
 
 impl State {
-    fn begin_mirror(&mut self, session: SessionId) -> u64 {
+    /// Counts a mirror; `None` when there are enough.
+    fn begin_mirror(&mut self, session: SessionId) -> Option<u64> {
+        if self.mirrors >= MIRRORS_MAX {
+            return None;
+        }
         self.mirrors += 1;
         self.log.begin_reading();
         // Without a directory nobody else reads them.
         self.engine.effects.discarded = false;
         self.stage_mirror(session, Stage::Base);
-        self.reign
+        Some(self.reign)
     }
 
     fn stage_mirror(&mut self, session: SessionId, stage: Stage) {

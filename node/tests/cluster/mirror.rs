@@ -11,13 +11,17 @@ struct Mirror {
 }
 
 impl Mirror {
-    /// Follows after this request; gives the RDB file, too.
-    async fn begin(cluster: &Cluster, member: &str, request: &str) -> (Self, Vec<u8>) {
+    async fn connect(cluster: &Cluster, member: &str) -> Self {
         let address = &cluster.running[member].address;
         let stream = TcpStream::connect(address).await.unwrap();
-        let mut mirror = Self {
+        Self {
             stream: BufReader::new(stream),
-        };
+        }
+    }
+
+    /// Follows after this request; gives the RDB file, too.
+    async fn begin(cluster: &Cluster, member: &str, request: &str) -> (Self, Vec<u8>) {
+        let mut mirror = Self::connect(cluster, member).await;
         mirror.send(request).await;
         let base = mirror.base().await;
         (mirror, base)
@@ -139,4 +143,18 @@ async fn a_mirror_is_let_go_when_its_primary_is_none_any_more() {
     mirror.send("SYNC").await;
     let refused = mirror.line().await;
     assert!(refused.starts_with("-NOMASTERLINK"), "{refused}");
+}
+
+#[tokio::test]
+async fn four_follow_at_once_and_no_more() {
+    let cluster = Cluster::start(1, 1).await;
+    let mut following = Vec::new();
+    for _ in 0..4 {
+        following.push(Mirror::begin(&cluster, "s0-0", "SYNC").await);
+    }
+    let mut refused = Mirror::connect(&cluster, "s0-0").await;
+    refused.send("SYNC").await;
+    let answer = refused.line().await;
+    assert!(answer.starts_with("-ERR too many"), "{answer}");
+    assert_eq!(refused.line().await, "");
 }

@@ -53,6 +53,8 @@ struct FreePlace {
 
 const HEADER_BYTES: usize = size_of::<Slab>();
 
+const _: () = assert!(HEADER_BYTES.is_multiple_of(STEP_BYTES));
+
 thread_local! {
     /// The first slab with room for each size, in steps.
     static WITH_ROOM: [Cell<*mut Slab>; SLAB_BLOCK_BYTES_MAX / STEP_BYTES + 1] =
