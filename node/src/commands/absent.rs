@@ -50,6 +50,7 @@ pub const COMMANDS: &[Command] = &[
     )
     .flags(WRITE)
     .one_key()
+    .key_flags("RW access update")
     .category("keyspace")
     .absent("there is one database"),
     command("replicaof", 3, Server, "5.0.0", "Makes a replica.", follow)

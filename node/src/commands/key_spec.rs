@@ -30,6 +30,9 @@ pub enum Find {
     Range { last: i32, step: i32, limit: i32 },
     /// As many as the argument at `count` says, from `first` on; both counted from the beginning.
     Count { count: i32, first: i32, step: i32 },
+    /// The key after the word, if that is the last one of these words that a key follows. It shows
+    /// as a range of one key.
+    LastOf(&'static [&'static str]),
     /// Gives the positions.
     Function(fn(&[&[u8]], &mut SmallVec<[usize; 8]>)),
     /// Patterns of keys (`SORT BY`): no position is a key.
@@ -64,17 +67,33 @@ pub const fn counted(flags: &'static str, index: i32) -> KeySpec {
     }
 }
 
-/// The key after a word.
-pub const fn after(flags: &'static str, word: &'static str, from: i32) -> KeySpec {
+/// The key after a word, where only the last one of `words` holds.
+pub const fn last_of(
+    flags: &'static str,
+    words: &'static [&'static str],
+    word: &'static str,
+    from: i32,
+) -> KeySpec {
     KeySpec {
         flags,
         begin: Begin::Keyword(word, from),
-        find: Find::Range {
-            last: 0,
-            step: 1,
-            limit: 0,
-        },
+        find: Find::LastOf(words),
     }
+}
+
+/// The position behind the last of `words` that something follows, if that is `word`.
+fn after_last(words: &[&str], word: &str, from: i32, arguments: &[&[u8]]) -> Option<usize> {
+    let mut last = None;
+    let mut at = usize::try_from(from).unwrap_or(0);
+    while at + 1 < arguments.len() {
+        let is = |word: &&&str| arguments[at].eq_ignore_ascii_case(word.as_bytes());
+        if let Some(found) = words.iter().find(is) {
+            last = Some((*found, at + 1));
+            at += 1;
+        }
+        at += 1;
+    }
+    last.filter(|(found, _)| *found == word).map(|(_, at)| at)
 }
 
 /// The position behind the last key of a range.
@@ -96,8 +115,12 @@ fn counted_keys(arguments: &[&[u8]], at: i32, first: i32, step: i32) -> Option<i
 impl KeySpec {
     /// Adds the positions of its keys.
     pub fn find(&self, arguments: &[&[u8]], found: &mut SmallVec<[usize; 8]>) {
-        if let Find::Function(find) = self.find {
-            return find(arguments, found);
+        match (&self.begin, &self.find) {
+            (_, Find::Function(find)) => return find(arguments, found),
+            (Begin::Keyword(word, from), Find::LastOf(words)) => {
+                return found.extend(after_last(words, word, *from, arguments));
+            }
+            _ => {}
         }
         let Some(begin) = self.begin(arguments) else {
             return;
@@ -124,7 +147,7 @@ impl KeySpec {
                 let number = counted_keys(arguments, begin + at, first, step).unwrap_or(0);
                 (first, first + number * step, step)
             }
-            Find::Function(_) | Find::Unknown => return,
+            Find::LastOf(_) | Find::Function(_) | Find::Unknown => return,
         };
         found.extend(
             (first..end)
@@ -133,13 +156,15 @@ impl KeySpec {
         );
     }
 
-    /// Whether it counts keys, and the count is none or more than there are arguments.
+    /// Whether it counts keys, and the count is none of those that the arguments allow for.
     pub fn miscounts(&self, arguments: &[&[u8]]) -> bool {
         let Find::Count { count, first, step } = self.find else {
             return false;
         };
         let begin = self.begin(arguments);
-        begin.is_some_and(|at| counted_keys(arguments, at + count, at + first, step).is_none())
+        begin.is_some_and(|at| {
+            counted_keys(arguments, at + count, at + first, step).is_none_or(|number| number == 0)
+        })
     }
 
     /// Whether the positions of the keys depend on the arguments.
@@ -160,9 +185,6 @@ impl KeySpec {
                 let count = arguments.len() as i32;
                 let found = if from < 0 {
                     (1..=count + from).rev().find(is_word)
-                } else if matches!(self.find, Find::Range { last: 0, .. }) {
-                    // Of an option that is given twice, the last one holds.
-                    (from..count - 1).rev().find(is_word)
                 } else {
                     (from..count).find(is_word)
                 };
@@ -199,6 +221,11 @@ impl KeySpec {
                 reply,
                 "range",
                 &[("lastkey", last), ("keystep", step), ("limit", limit)],
+            ),
+            Find::LastOf(_) => fields(
+                reply,
+                "range",
+                &[("lastkey", 0), ("keystep", 1), ("limit", 0)],
             ),
             Find::Count { count, first, step } => fields(
                 reply,
@@ -256,16 +283,24 @@ mod tests {
         };
         check(&streams, "xread count 2 streams a b 0 0", &[4, 5]);
         check(&streams, "xread count 2", &[]);
-        check(
-            &after("OW", "STORE", 6),
-            "georadius k 1 2 3 m store d",
-            &[7],
-        );
-        check(
-            &after("OW", "STORE", 6),
-            "georadius k 1 2 3 m store d store store",
-            &[9],
-        );
         check(&key("RW", 1), "get a", &[1]);
+    }
+
+    #[test]
+    fn of_options_that_exclude_each_other_the_last_one_holds() {
+        let words = &["STORE", "DIST"];
+        let store = last_of("OW", words, "STORE", 6);
+        let distance = last_of("OW", words, "DIST", 6);
+        let check_both = |options: &str, stored: &[usize], distances: &[usize]| {
+            let request = format!("georadius k 1 2 3 m {options}");
+            check(&store, &request, stored);
+            check(&distance, &request, distances);
+        };
+        check_both("store d", &[7], &[]);
+        check_both("store d store store", &[9], &[]);
+        check_both("store d dist e", &[], &[9]);
+        check_both("dist e store d", &[9], &[]);
+        check_both("dist store", &[], &[7]);
+        check_both("store", &[], &[]);
     }
 }

@@ -35,13 +35,15 @@ pub const COMMANDS: &[Command] = &[command(
      operator's migrations, DUMP and RESTORE move single keys",
 )];
 
-/// The key, or those after `KEYS` where there is an empty one in its place.
+/// The key, or those after `KEYS` where there is an empty one in its place; none where both are
+/// given, which the command refuses.
 fn keys(arguments: &[&[u8]], found: &mut SmallVec<[usize; 8]>) {
     let mut at = 6;
     while let Some(word) = arguments.get(at) {
         match word.to_ascii_uppercase().as_slice() {
-            b"KEYS" if arguments[3].is_empty() => {
-                return found.extend(at + 1..arguments.len());
+            b"KEYS" if at + 1 < arguments.len() => {
+                let after = at + 1..arguments.len();
+                return found.extend(after.filter(|_| arguments[3].is_empty()));
             }
             b"AUTH" => at += 2,
             b"AUTH2" => at += 3,

@@ -318,6 +318,10 @@ fn keys_of_a_command_with_a_wrong_count_of_keys_are_not_told() {
     Bench::new().check(
         "COMMAND GETKEYSANDFLAGS ZINTERSTORE z 1443677133621497600 a
          > -ERR Invalid arguments specified for command
+         COMMAND GETKEYS ZUNIONSTORE z 0 a
+         > -ERR Invalid arguments specified for command
+         COMMAND GETKEYS MIGRATE h 1 k 0 10 KEYS a b
+         > -ERR Invalid arguments specified for command
          COMMAND GETKEYS ZINTERSTORE z 1 a
          > *2 $1 z $1 a
          COMMAND GETKEYS EVAL x 2147483647 key

@@ -4,7 +4,7 @@
 
 use super::{Geo, float, place, unit_m, write_distance, write_place};
 use crate::commands::flag::{DENY_OOM, READ, WRITE};
-use crate::commands::key_spec::{after, key};
+use crate::commands::key_spec::{key, last_of};
 use crate::commands::sorted_sets::store::{Effect, store};
 use crate::commands::sorted_sets::{empty, limits};
 use crate::commands::{Command, answers, command};
@@ -24,6 +24,9 @@ const FROM_BY_STORE: &str = "destination:key source:key \
     (by=(circle=BYRADIUS radius:double (unit=M|KM|FT|MI))|\
     (box=BYBOX width:double height:double (unit=M|KM|FT|MI))) \
     [order=ASC|DESC] [count=COUNT count [ANY]] [STOREDIST]";
+
+/// Where GEORADIUS stores: the last of these options holds.
+const STORES: &[&str] = &["STORE", "STOREDIST"];
 
 pub const COMMANDS: &[Command] = &[
     command(
@@ -60,8 +63,8 @@ pub const COMMANDS: &[Command] = &[
     )
     .key_specs(&[
         key("RO access", 1),
-        after("OW update", "STORE", 6),
-        after("OW update", "STOREDIST", 6),
+        last_of("OW update", STORES, "STORE", 6),
+        last_of("OW update", STORES, "STOREDIST", 6),
     ])
     .syntax(
         "key longitude:double latitude:double radius:double (unit=M|KM|FT|MI) [WITHCOORD] \
@@ -95,8 +98,8 @@ pub const COMMANDS: &[Command] = &[
     )
     .key_specs(&[
         key("RO access", 1),
-        after("OW update", "STORE", 5),
-        after("OW update", "STOREDIST", 5),
+        last_of("OW update", STORES, "STORE", 5),
+        last_of("OW update", STORES, "STOREDIST", 5),
     ])
     .syntax(
         "key member radius:double (unit=M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] \
