@@ -158,7 +158,7 @@ fn auth(context: &mut Context, arguments: &[&[u8]]) {
              Are you sure your configuration is correct?",
         );
     }
-    if context.authenticate(user, password) {
+    if context.authenticate(arguments[0], user, password) {
         context.reply.ok();
     } else {
         context.reply.error(context.why_not_authenticated());
@@ -175,11 +175,11 @@ impl Context<'_> {
         }
     }
 
-    /// Makes the session the user's if the password is right.
-    fn authenticate(&mut self, user: &[u8], password: &[u8]) -> bool {
+    /// Makes the session the user's if the password is right. `word` is the command's, as given.
+    fn authenticate(&mut self, word: &[u8], user: &[u8], password: &[u8]) -> bool {
         let Some(found) = self.engine.user_with_password(user, password) else {
             self.engine
-                .note_failed_login(self.session, user, self.now_ms);
+                .note_failed_login(self.session, word, user, self.now_ms);
             return false;
         };
         let system = found.name == SYSTEM_USER.as_bytes();
@@ -229,7 +229,7 @@ fn hello(context: &mut Context, arguments: &[&[u8]]) {
         }
     }
     if let Some((user, password)) = credentials
-        && !context.authenticate(user, password)
+        && !context.authenticate(arguments[0], user, password)
     {
         return context.reply.error(context.why_not_authenticated());
     }
@@ -252,8 +252,9 @@ fn describe_server(context: &mut Context, protocol: Protocol) {
     let cluster = context.engine.view.is_cluster();
     let replica = context.engine.view.role == Role::Replica;
     let id = context.session.id;
+    let zone = context.engine.config.availability_zone();
     let reply = &mut context.reply;
-    reply.map(7);
+    reply.map(7 + usize::from(!zone.is_empty()));
     for (field, value) in [("server", "redis"), ("version", super::info::REDIS_VERSION)] {
         reply.bulk(field.as_bytes());
         reply.bulk(value.as_bytes());
@@ -268,4 +269,8 @@ fn describe_server(context: &mut Context, protocol: Protocol) {
     reply.bulk(if replica { b"replica" } else { b"master" });
     reply.bulk(b"modules");
     reply.array(0);
+    if !zone.is_empty() {
+        reply.bulk(b"availability_zone");
+        reply.bulk(zone.as_bytes());
+    }
 }

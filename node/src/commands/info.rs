@@ -129,6 +129,7 @@ fn server(text: &mut String, engine: &Engine, now_ms: u64) {
         "config_file": "",
         "io_threads_active": u8::from(engine.config.has_io_threads()),
         "listener0": format_args!("name=tcp,bind={},port={}", facts.bind, facts.port),
+        "availability_zone": engine.config.availability_zone(),
     );
 }
 
@@ -318,6 +319,7 @@ fn cpu(text: &mut String, engine: &Engine, _now_ms: u64) {
         "used_cpu_user_children": "0.000000",
         "used_cpu_sys_main_thread": format_args!("{:.6}", facts.thread_system_seconds),
         "used_cpu_user_main_thread": format_args!("{:.6}", facts.thread_user_seconds),
+        "used_active_time_main_thread": format_args!("{:.6}", engine.timing.turns_ns as f64 / 1e9),
     );
 }
 

@@ -37,7 +37,7 @@ fn denials_are_logged_with_what_was_denied() {
     let (admin, client) = (open(&mut engine), open(&mut engine));
     say(&mut engine, admin, "ACL SETUSER alice on >p ~a +get");
     say(&mut engine, client, "AUTH alice p");
-    for line in ["GET b", "SET a 1", "GET b", "AUTH alice no"] {
+    for line in ["GET b", "SET a 1", "GET b", "Auth alice no"] {
         say(&mut engine, client, line);
     }
     let shown: Vec<(u64, &str, &[u8], &[u8])> = engine
@@ -49,7 +49,7 @@ fn denials_are_logged_with_what_was_denied() {
     assert_eq!(
         shown,
         [
-            (1, "auth", &b"AUTH"[..], &b"alice"[..]),
+            (1, "auth", &b"Auth"[..], &b"alice"[..]),
             (2, "key", b"b", b"alice"),
             (1, "command", b"set", b"alice"),
         ]

@@ -341,3 +341,19 @@ fn a_log_that_has_no_directory_cannot_be_turned_on() {
          > *2 $10 appendonly $2 no",
     );
 }
+
+#[test]
+fn clients_are_told_the_zone_that_the_member_is_in() {
+    let mut bench = Bench::new();
+    bench.run("CONFIG SET availability-zone west");
+    for (request, told) in [
+        ("HELLO 3", "$17 availability_zone $4 west"),
+        ("INFO server", "availability_zone:west"),
+    ] {
+        let reply = bench.run(request).replace("\r\n", " ");
+        assert!(reply.contains(told), "{reply}");
+    }
+    // An empty value.
+    bench.run("CONFIG SET availability-zone ");
+    assert!(!bench.run("HELLO 3").contains("availability_zone"));
+}

@@ -28,9 +28,10 @@ impl Engine {
         user.accepts(password).then(|| Rc::clone(user))
     }
 
-    pub fn note_failed_login(&mut self, session: &Session, name: &[u8], now_ms: u64) {
+    /// Keeps account of a login that was refused; `word` is what the client called the command.
+    pub fn note_failed_login(&mut self, session: &Session, word: &[u8], name: &[u8], now_ms: u64) {
         self.acl.denied.auth += 1;
-        self.log_denial(session, "auth", b"AUTH", name, place_of(session), now_ms);
+        self.log_denial(session, "auth", word, name, place_of(session), now_ms);
     }
 
     /// Whether the session's user may call the command; keeps account of what it may not.

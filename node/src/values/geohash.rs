@@ -226,13 +226,19 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// A polygon around the mean of its vertices, of which it has some.
+    /// A polygon around the mean of its vertices on the sphere, of which it has some.
     pub fn polygon(vertices: Vec<Place>) -> Self {
-        let count = vertices.len() as f64;
-        let mean = |of: fn(&Place) -> f64| vertices.iter().map(of).sum::<f64>() / count;
+        let (mut x, mut y, mut z) = (0.0, 0.0, 0.0);
+        for place in &vertices {
+            let (sine, cosine) = radians(place.latitude).sin_cos();
+            let longitude = radians(place.longitude);
+            x += cosine * longitude.cos();
+            y += cosine * longitude.sin();
+            z += sine;
+        }
         let center = Place {
-            longitude: mean(|place| place.longitude),
-            latitude: mean(|place| place.latitude),
+            longitude: degrees(f64::atan2(y, x)),
+            latitude: degrees(f64::atan2(z, x.hypot(y))),
         };
         Self::Polygon { center, vertices }
     }
@@ -468,5 +474,17 @@ mod tests {
         assert!(shape.distance_m(at(3.0, 1.0)).is_some());
         assert!(shape.distance_m(at(1.0, 2.0)).is_none());
         assert!(shape.distance_m(at(5.0, 1.0)).is_none());
+    }
+
+    #[test]
+    fn the_middle_of_a_polygon_is_one_of_the_sphere() {
+        let at = |longitude: f64, latitude: f64| Place {
+            longitude,
+            latitude,
+        };
+        // The pole, not a place in the middle of the square that the degrees draw.
+        let corners = [0.0, 90.0, 180.0, -90.0].map(|longitude| at(longitude, 60.0));
+        let center = Shape::polygon(corners.to_vec()).center();
+        assert!((center.latitude - 90.0).abs() < 1e-9, "{center:?}");
     }
 }

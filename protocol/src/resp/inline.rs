@@ -2,7 +2,9 @@
 
 /// Splits a line into words; `None` when quotes do not balance. The line has no line end.
 ///
-/// `"…"` understands `\n \r \t \b \a \xHH` and `\` before any other byte; `'…'` only `\'`.
+/// `"…"` understands `\n \r \t \b \a \xHH` and `\` before any other byte; `'…'` only `\'`. What
+/// follows a closing quote without a space belongs to the word, as in a shell and in Valkey 9.1;
+/// Redis refuses that.
 pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     // As in Redis, a NUL ends the line.
@@ -29,11 +31,9 @@ fn next_word(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
             [] => return Some((word, rest)),
             [b'"', after @ ..] => {
                 rest = double_quoted(after, &mut word)?;
-                return ends_word(rest).then_some((word, rest));
             }
             [b'\'', after @ ..] => {
                 rest = single_quoted(after, &mut word)?;
-                return ends_word(rest).then_some((word, rest));
             }
             [byte, ..] if is_space(*byte) => return Some((word, rest)),
             [byte, after @ ..] => {
@@ -42,10 +42,6 @@ fn next_word(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
             }
         }
     }
-}
-
-fn ends_word(rest: &[u8]) -> bool {
-    rest.first().is_none_or(|&byte| is_space(byte))
 }
 
 /// What C calls `isspace`.
@@ -132,6 +128,12 @@ mod tests {
     fn unbalanced_quotes_are_refused() {
         check("\"a", None);
         check("'a", None);
-        check("\"a\"b", None);
+        check("'a'b'", None);
+    }
+
+    #[test]
+    fn words_may_be_quoted_in_part() {
+        check(r#"a'b c'"d" ''e"#, Some(&["ab cd", "e"]));
+        check(r#""""te"st-'k'"" '' x"#, Some(&["test-k", "", "x"]));
     }
 }

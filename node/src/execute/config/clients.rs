@@ -1,6 +1,6 @@
 //! Options on connections: how many, how long, how much memory.
 
-use super::{ConfigOption, INT_MAX, at_start, memory, number, settable};
+use super::{Config, ConfigOption, INT_MAX, at_start, memory, number, settable};
 use crate::execute::output_limit;
 use std::fmt;
 
@@ -55,6 +55,16 @@ impl ClientsMemory {
     }
 }
 
+/// Clients that prefer members near them ask for it.
+const AVAILABILITY_ZONE: &str = "availability-zone";
+
+impl Config {
+    /// Where this member is; empty when nobody has said.
+    pub fn availability_zone(&self) -> &str {
+        self.kept.get(AVAILABILITY_ZONE).map_or("", String::as_str)
+    }
+}
+
 /// The option has two names.
 const fn busy_reply(name: &'static str) -> ConfigOption {
     settable(
@@ -68,6 +78,14 @@ const fn busy_reply(name: &'static str) -> ConfigOption {
 }
 
 pub const OPTIONS: &[ConfigOption] = &[
+    settable(
+        AVAILABILITY_ZONE,
+        |config, _| config.availability_zone().to_owned(),
+        |config, text| {
+            config.kept.insert(AVAILABILITY_ZONE, text.to_owned());
+            Ok(())
+        },
+    ),
     busy_reply("busy-reply-threshold"),
     settable(
         "client-output-buffer-limit",

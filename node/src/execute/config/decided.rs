@@ -80,12 +80,6 @@ pub const OPTIONS: &[ConfigOption] = &[
     kept!("aof-timestamp-enabled", "no", yes_or_no, LOG),
     kept!("aof-use-rdb-preamble", "yes", yes_or_no, LOG),
     kept!(
-        "availability-zone",
-        "",
-        |text| Ok(text.to_owned()),
-        TOPOLOGY
-    ),
-    kept!(
         "cluster-allow-pubsubshard-when-down",
         "yes",
         yes_or_no,
