@@ -15,6 +15,8 @@ mod keysizes;
 pub mod memory;
 mod replication;
 
+pub use replication::mirrors;
+
 use super::Group::Server;
 use super::flag::{DANGEROUS, LOADING, STALE};
 use super::{Command, command};

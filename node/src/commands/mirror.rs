@@ -5,9 +5,9 @@ use super::flag::STALE;
 use super::flag::{ADMIN, ALLOW_BUSY, DANGEROUS, LOADING, NO_ASYNC_LOADING, NO_MULTI, NO_SCRIPT};
 use super::{Command, answers, command};
 use crate::execute::context::Failure;
-use crate::execute::mirror::MirrorRequest;
+use crate::execute::mirror::{MirrorRequest, Wants};
 use crate::execute::{Context, Outcome};
-use protocol::resp::parse_i64;
+use protocol::resp::{parse_i64, split_words};
 use protocol::status::Role;
 
 const FOLLOWS: u32 = ADMIN | DANGEROUS | NO_ASYNC_LOADING | NO_MULTI | NO_SCRIPT;
@@ -72,15 +72,17 @@ fn replconf(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     }
     for pair in arguments[1..].chunks_exact(2) {
         let option = pair[0].to_ascii_lowercase();
-        let mirror = &mut context.session.mirror;
+        let mirror = context.session.mirror_mut();
         match option.as_slice() {
             b"listening-port" => mirror.port = port(pair[1])?,
             b"rdb-only" => {
                 let value = parse_i64(pair[1]).filter(|value| (0..=1).contains(value));
                 mirror.base_only = value.ok_or("ERR value is out of range")? == 1;
             }
+            b"ip-address" => mirror.host = host(pair[1])?,
+            b"rdb-filter-only" => mirror.wants = wants(pair[1])?,
             // Every client is sent an RDB file of known length, which each understands.
-            b"ip-address" | b"capa" | b"version" => {}
+            b"capa" | b"version" => {}
             // Whoever follows says how far it is; nobody waits for it, and it expects no reply.
             b"ack" | b"fack" | b"getack" => return Ok(()),
             _ => {
@@ -96,4 +98,32 @@ fn replconf(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
 fn port(text: &[u8]) -> Result<u16, Failure> {
     let number = parse_i64(text).ok_or("ERR value is not an integer or out of range")?;
     u16::try_from(number).map_err(|_| "ERR value is out of range".into())
+}
+
+/// Longest address that a client may give for itself, as in Redis.
+const HOST_BYTES_MAX: usize = 256;
+
+fn host(text: &[u8]) -> Result<String, Failure> {
+    let length = text.len();
+    if length >= HOST_BYTES_MAX {
+        let before = "ERR REPLCONF ip-address provided by replica instance is too long";
+        return Err(format!("{before}: {length} bytes").into());
+    }
+    // It is shown in lines of fields.
+    let host = String::from_utf8_lossy(text);
+    Ok(host.replace(|letter: char| letter.is_control() || letter == ',', "?"))
+}
+
+/// What the RDB file is to hold: of what is named, there is only one part so far.
+fn wants(text: &[u8]) -> Result<Wants, Failure> {
+    let names = split_words(text).ok_or("ERR Missing rdb-filter-only values")?;
+    let is_known = |name: &Vec<u8>| name.eq_ignore_ascii_case(b"functions");
+    if let Some(name) = names.iter().find(|name| !is_known(name)) {
+        let before = "ERR Unsupported rdb-filter-only option: ";
+        return Err(Failure::quoting(before, name, ""));
+    }
+    Ok(Wants {
+        functions: !names.is_empty(),
+        keys: false,
+    })
 }

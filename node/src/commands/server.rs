@@ -2,8 +2,10 @@
 
 use super::Group::{Cluster, Server};
 use super::flag::{ADMIN, ALLOW_BUSY, DANGEROUS, FAST, LOADING, NO_MULTI, NO_SCRIPT, STALE};
+use super::info::mirrors;
 use super::{Command, command};
 use crate::execute::context::SYNTAX;
+use crate::execute::mirror::Stage;
 use crate::execute::{Context, Outcome};
 use protocol::status::Role;
 
@@ -150,15 +152,25 @@ fn role(context: &mut Context, _arguments: &[&[u8]]) {
         .followers
         .iter()
         .filter(|follower| follower.streaming);
-    let replicas: Vec<(String, u64)> = streaming
-        .filter_map(|follower| Some((address_of(&follower.name)?, follower.offset)))
+    let mut replicas: Vec<(String, u16, u64)> = streaming
+        .filter_map(|follower| {
+            let address = address_of(&follower.name)?;
+            let (host, port) = split_address(&address);
+            Some((host.to_owned(), port, follower.offset))
+        })
         .collect();
+    // Clients read from who is listed here: those that serve none are left out.
+    let serving = mirrors(context.engine)
+        .filter(|(_, mirror)| mirror.stage == Stage::Stream && mirror.port != 0);
+    replicas.extend(serving.map(|(host, mirror)| {
+        let offset = mirror.offset.min(view.facts.offset);
+        (host.to_owned(), mirror.port, offset)
+    }));
     context.reply.array(3);
     context.reply.bulk(b"master");
     context.reply.integer(offset);
     context.reply.array(replicas.len());
-    for (address, offset) in replicas {
-        let (host, port) = split_address(&address);
+    for (host, port, offset) in replicas {
         context.reply.array(3);
         context.reply.bulk(host.as_bytes());
         context.reply.bulk(port.to_string().as_bytes());

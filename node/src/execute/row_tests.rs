@@ -88,6 +88,13 @@ fn a_client_says_what_it_is_before_it_follows() {
         ("REPLCONF listening-port 6379 capa eof capa psync2", "+OK"),
         ("REPLCONF listening-port", "-ERR syntax error"),
         ("REPLCONF nope 1", "-ERR Unrecognized REPLCONF option: nope"),
+        ("REPLCONF ip-address replica.example", "+OK"),
+        ("REPLCONF rdb-filter-only functions", "+OK"),
+        ("REPLCONF rdb-filter-only ", "+OK"),
+        (
+            "REPLCONF rdb-filter-only keys",
+            "-ERR Unsupported rdb-filter-only option: keys",
+        ),
         ("REPLCONF ack 7", ""),
         ("PSYNC ? x", "-ERR value is not an integer or out of range"),
     ] {

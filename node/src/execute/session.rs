@@ -113,7 +113,8 @@ pub struct Session {
     pub counted_bytes: u64,
     /// It is being disconnected to free memory.
     pub evicted: bool,
-    pub mirror: Mirror,
+    /// Present once it has said something of following.
+    pub mirror: Option<Box<Mirror>>,
 }
 
 /// What has gone over a connection.
@@ -216,7 +217,7 @@ impl Session {
             traffic: Traffic::default(),
             counted_bytes: 0,
             evicted: false,
-            mirror: Mirror::default(),
+            mirror: None,
         }
     }
 
@@ -233,7 +234,12 @@ impl Session {
 
     /// Whether it follows in Redis' own way.
     pub fn follows(&self) -> bool {
-        self.mirror.stage != Stage::None
+        let mirror = self.mirror.as_ref();
+        mirror.is_some_and(|mirror| mirror.stage != Stage::None)
+    }
+
+    pub fn mirror_mut(&mut self) -> &mut Mirror {
+        self.mirror.get_or_insert_default()
     }
 
     /// The session in whose name effects are replayed.

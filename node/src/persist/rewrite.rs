@@ -1,7 +1,7 @@
 //! Rewrites the base when the log has outgrown it.
 
 use super::segments_of;
-use super::snapshot::{Piece, Snapshot};
+use super::snapshot::{Contents, Piece, Snapshot};
 use crate::log::disk::{Answer, Disk};
 use crate::log::files::{FilesError, Manifest};
 use crate::member::{Member, State};
@@ -90,7 +90,7 @@ impl State {
 /// Writes a new base; `false` when the keyspace or the log was replaced on the way.
 async fn rewrite(member: &Rc<Member>) -> Result<bool, FilesError> {
     let begun = member.with(|state| {
-        let snapshot = Snapshot::begin(state);
+        let snapshot = Snapshot::begin(state, Contents::Whole);
         let standing = snapshot.standing.clone();
         let answer = state.ask_disk(|disk| disk.begin_base(standing))?;
         Some((Walking { member, snapshot }, answer, state.reign))

@@ -2,6 +2,7 @@
 //! Bases on disk and full syncs are both made of it.
 
 use crate::commands::REDIS_VERSION;
+use crate::execute::mirror::Wants;
 use crate::keyspace::walk::{WalkFormat, WalkId};
 use crate::log::disk::Standing;
 use crate::member::{Member, State};
@@ -23,6 +24,24 @@ pub struct Snapshot {
     pub standing: Standing,
 }
 
+/// What a snapshot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contents {
+    /// Everything that a member needs.
+    Whole,
+    /// What other servers understand: neither users nor what is known of migrations.
+    Mirrored(Wants),
+}
+
+impl Contents {
+    fn wants(self) -> Wants {
+        match self {
+            Self::Whole => Wants::default(),
+            Self::Mirrored(wants) => wants,
+        }
+    }
+}
+
 /// What [`Snapshot::next`] gives.
 pub enum Piece {
     Bytes(Vec<u8>),
@@ -34,22 +53,29 @@ pub enum Piece {
 
 impl Snapshot {
     /// Begins a snapshot of the state as of now.
-    pub fn begin(state: &mut State) -> Self {
+    pub fn begin(state: &mut State, contents: Contents) -> Self {
         state.append_effects();
         state.flush();
-        let walk = state
-            .engine
-            .keyspace
-            .start_walk(SlotSet::all(), WalkFormat::Rdb);
+        let wants = contents.wants();
+        let slots = if wants.keys {
+            SlotSet::all()
+        } else {
+            SlotSet::default()
+        };
+        let engine = &mut state.engine;
+        let walk = engine.keyspace.start_walk(slots, WalkFormat::Rdb);
         let mut fields = vec![("redis-ver".to_owned(), REDIS_VERSION.to_owned())];
-        fields.extend(state.engine.aux_fields());
+        if contents == Contents::Whole {
+            fields.extend(engine.aux_fields());
+        }
         let mut header = Vec::new();
         let borrowed: Vec<(&str, &str)> = fields
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
         write_header(&mut header, &borrowed);
-        for library in state.engine.scripts.libraries.by_name.values() {
+        let libraries = engine.scripts.libraries.by_name.values();
+        for library in libraries.filter(|_| wants.functions) {
             write_function(&mut header, &library.code);
         }
         Self {
@@ -109,9 +135,9 @@ pub struct Walking<'a> {
 }
 
 impl<'a> Walking<'a> {
-    pub fn begin(member: &'a Member) -> Self {
+    pub fn begin(member: &'a Member, contents: Contents) -> Self {
         member.with(|state| {
-            let snapshot = Snapshot::begin(state);
+            let snapshot = Snapshot::begin(state, contents);
             state.log.pin(snapshot.standing.position.offset);
             Self { member, snapshot }
         })

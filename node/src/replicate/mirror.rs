@@ -7,13 +7,13 @@
 //! connection, and the client begins anew.
 
 use super::serve::SILENCE_MAX;
-use crate::execute::mirror::{MirrorRequest, Stage};
+use crate::execute::mirror::{Mirror, MirrorRequest, Stage};
 use crate::execute::session::SessionId;
 use crate::log::record::decode;
 use crate::log::{Available, READ_BYTES_MAX, read_file};
-use crate::member::{Mailbox, Member, State};
+use crate::member::{Mailbox, Member, Settled, State};
 use crate::persist::new_id;
-use crate::persist::snapshot::{Piece, Walking};
+use crate::persist::snapshot::{Contents, Piece, Walking};
 use protocol::resp::{RequestLimits, RequestReader, write_request};
 use protocol::status::Role;
 use std::fs::File;
@@ -33,6 +33,10 @@ const SPOOLED_PIECES_MAX: usize = 16;
 
 /// Most mirrors at once: the disk holds an RDB file for each until it has been sent.
 const MIRRORS_MAX: usize = 4;
+
+/// How fast a client has to take its RDB file on average: one that trickles would keep it, and the
+/// room on the disk that it takes, for days.
+const SENT_BYTES_PER_SECOND_MIN: u64 = 1024 * 1024;
 
 const TOO_MANY: &[u8] = b"-ERR too many clients follow this server already\r\n";
 
@@ -59,7 +63,7 @@ pub async fn stream(
     };
     tokio::select! {
         ended = feeder.feed(request) => ended,
-        ended = ignore_all(&mut read) => ended,
+        ended = listen(member, session, &mut read) => ended,
         () = until_hung_up(mailbox) => Ok(()),
         () = until_reign_ends(member, reign) => Ok(()),
     }
@@ -75,14 +79,18 @@ impl State {
         self.log.begin_reading();
         // Without a directory nobody else reads them.
         self.engine.effects.discarded = false;
-        self.stage_mirror(session, Stage::Base);
+        self.with_mirror(session, |mirror| mirror.stage = Stage::Base);
         Some(self.reign)
     }
 
-    fn stage_mirror(&mut self, session: SessionId, stage: Stage) {
-        if let Some(session) = self.engine.sessions.get_mut(session) {
-            session.mirror.stage = stage;
-        }
+    /// Changes what is known of a mirror; gives it.
+    fn with_mirror(&mut self, session: SessionId, change: impl FnOnce(&mut Mirror)) -> Mirror {
+        let Some(session) = self.engine.sessions.get_mut(session) else {
+            return Mirror::default();
+        };
+        let mirror = session.mirror_mut();
+        change(mirror);
+        mirror.clone()
     }
 
     fn leads(&self) -> bool {
@@ -108,9 +116,12 @@ impl Drop for Counted<'_> {
 }
 
 /// What a mirror says is how far it is, which nobody waits for.
-async fn ignore_all(read: &mut ReadHalf<'_>) -> io::Result<()> {
+async fn listen(member: &Member, session: SessionId, read: &mut ReadHalf<'_>) -> io::Result<()> {
     let mut ignored = [0; 512];
-    while read.read(&mut ignored).await? > 0 {}
+    while read.read(&mut ignored).await? > 0 {
+        let now_ms = member.clock.now_ms();
+        member.with(|state| state.with_mirror(session, |mirror| mirror.heard_ms = now_ms));
+    }
     Ok(())
 }
 
@@ -145,19 +156,26 @@ impl Feeder<'_, '_> {
             self.write_all(line.as_bytes()).await?;
         }
         let (base, offset) = self.spool().await?;
-        if !self.member.committed(offset, self.reign).await {
+        let settled = self.member.settled(offset, self.reign);
+        if self.patiently(settled).await? != Settled::Kept {
             return Ok(());
         }
         self.send_base(base).await?;
-        let base_only = self.member.with(|state| {
-            state.stage_mirror(self.session, Stage::Stream);
-            let session = state.engine.sessions.get(self.session);
-            session.is_some_and(|session| session.mirror.base_only)
+        let now_ms = self.member.clock.now_ms();
+        let mirror = self.change(|mirror| {
+            mirror.stage = Stage::Stream;
+            mirror.offset = offset;
+            mirror.heard_ms = now_ms;
         });
-        if base_only {
+        if mirror.base_only {
             return Ok(());
         }
         self.effects_from(offset).await
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Mirror)) -> Mirror {
+        let member = self.member;
+        member.with(|state| state.with_mirror(self.session, change))
     }
 
     async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -180,9 +198,11 @@ impl Feeder<'_, '_> {
         let waited = member.full_syncs.acquire();
         let _turn = self.patiently(waited).await?.map_err(io::Error::other)?;
         member.with(|state| state.engine.stats.full_syncs += 1);
+        let contents = Contents::Mirrored(self.change(|_| {}).wants);
         loop {
             let file = nameless_file(member.options.dir.clone());
-            if let Some(spooled) = self.patiently(spool_once(member, file?)).await?? {
+            let once = spool_once(member, contents, file?);
+            if let Some(spooled) = self.patiently(once).await?? {
                 return Ok(spooled);
             }
         }
@@ -199,9 +219,14 @@ impl Feeder<'_, '_> {
         }
     }
 
+    /// Sends the file, which the disk holds for no longer than that may take.
     async fn send_base(&mut self, mut base: File) -> io::Result<()> {
         let length = base.stream_position()?;
         base.rewind()?;
+        timeout(sending_max(length), self.send_file(base, length)).await?
+    }
+
+    async fn send_file(&mut self, mut base: File, length: u64) -> io::Result<()> {
         self.write_all(format!("${length}\r\n").as_bytes()).await?;
         let mut left = length;
         while left > 0 {
@@ -256,6 +281,7 @@ impl Feeder<'_, '_> {
                 out.clear();
                 next_beat = Instant::now() + self.beat_every();
             }
+            self.change(|mirror| mirror.offset = offset);
             if !goes_on {
                 return Ok(());
             }
@@ -279,6 +305,11 @@ async fn in_background<T: Send + 'static>(
     done.map_err(io::Error::other)?
 }
 
+/// How long a client may take for an RDB file of so many bytes.
+fn sending_max(length: u64) -> Duration {
+    SILENCE_MAX + Duration::from_secs(length / SENT_BYTES_PER_SECOND_MIN)
+}
+
 /// A file that goes away with its handle.
 fn nameless_file(directory: Option<PathBuf>) -> io::Result<File> {
     let directory = directory.unwrap_or_else(std::env::temp_dir);
@@ -294,8 +325,12 @@ fn nameless_file(directory: Option<PathBuf>) -> io::Result<File> {
 }
 
 /// Writes one snapshot; `None` when it has to begin anew. The file stands at its end then.
-async fn spool_once(member: &Rc<Member>, file: File) -> io::Result<Option<(File, u64)>> {
-    let mut walking = Walking::begin(member);
+async fn spool_once(
+    member: &Rc<Member>,
+    contents: Contents,
+    file: File,
+) -> io::Result<Option<(File, u64)>> {
+    let mut walking = Walking::begin(member, contents);
     let offset = walking.snapshot.standing.position.offset;
     let (pieces, mut arrived) = mpsc::channel::<Vec<u8>>(SPOOLED_PIECES_MAX);
     let writer = tokio::task::spawn_blocking(move || {
@@ -445,6 +480,13 @@ mod tests {
         ];
         let expect = [request("SELECT 0"), request("SET a 1")].concat();
         assert_eq!(taken(&effects, 1000), (expect, false));
+    }
+
+    #[test]
+    fn a_client_that_trickles_may_not_keep_a_file_for_ever() {
+        assert_eq!(sending_max(0), SILENCE_MAX);
+        let ten_gigabytes = 10 * 1024 * 1024 * 1024;
+        assert!(sending_max(ten_gigabytes) < Duration::from_hours(3));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::frames::{Ack, Frame, FullSync};
 use crate::log::disk::Standing;
 use crate::log::{Available, divergence, read_file};
 use crate::member::{FollowerState, Member, State};
-use crate::persist::snapshot::{Piece, Walking};
+use crate::persist::snapshot::{Contents, Piece, Walking};
 use protocol::admin::SyncRequest;
 use protocol::resp::{RequestLimits, RequestReader};
 use protocol::status::Role;
@@ -188,7 +188,7 @@ impl Sender<'_, '_> {
         let turn = member.full_syncs.acquire().await;
         let _turn = turn.map_err(|_| io::Error::other("full syncs have ended"))?;
         loop {
-            let mut walking = Walking::begin(member);
+            let mut walking = Walking::begin(member, Contents::Whole);
             let Standing { position, history } = walking.snapshot.standing.clone();
             let full = FullSync {
                 position,

@@ -1,9 +1,10 @@
 //! Clients that follow in Redis' own way: an RDB file, then every committed change.
 
-use crate::harness::{ANSWER, Cluster, text};
+use crate::harness::{ANSWER, Cluster, pause, text};
+use protocol::resp::Reply;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A connection that follows, as a Redis would.
 struct Mirror {
@@ -30,6 +31,12 @@ impl Mirror {
     async fn send(&mut self, request: &str) {
         let line = format!("{request}\r\n");
         self.stream.write_all(line.as_bytes()).await.unwrap();
+    }
+
+    /// Has a request answered with OK.
+    async fn say(&mut self, request: &str) {
+        self.send(request).await;
+        assert_eq!(self.line().await, "+OK", "{request}");
     }
 
     /// The next line that is not empty; an empty text at the end of the connection.
@@ -116,16 +123,84 @@ async fn mirrors_are_shown_and_can_be_disconnected() {
 }
 
 #[tokio::test]
+async fn who_follows_and_serves_clients_is_listed_where_it_does_and_how_far_it_is() {
+    let cluster = Cluster::start(1, 1).await;
+    let mut mirror = Mirror::connect(&cluster, "s0-0").await;
+    mirror
+        .say("REPLCONF listening-port 7000 ip-address replica.example")
+        .await;
+    mirror.send("SYNC").await;
+    mirror.base().await;
+    let info = text(&cluster.run("s0-0", "INFO replication").await);
+    let before = field(&info, "master_repl_offset");
+    cluster.run("s0-0", "SET a 1").await;
+    assert_eq!(mirror.command().await, "SELECT 0");
+    assert_eq!(mirror.command().await, "SET a 1");
+    // What a member says of itself is brought up to date now and then.
+    let deadline = Instant::now() + ANSWER;
+    let offset = loop {
+        let info = text(&cluster.run("s0-0", "INFO replication").await);
+        let (listed, offset) = (field(&info, "slave0"), field(&info, "master_repl_offset"));
+        let wanted = format!("ip=replica.example,port=7000,state=online,offset={offset},lag=");
+        if listed.starts_with(&wanted) && offset != before {
+            break offset;
+        }
+        assert!(Instant::now() < deadline, "{info}");
+        pause().await;
+    };
+    let role = cluster.run("s0-0", "ROLE").await;
+    assert_eq!(
+        words(&role),
+        format!("master {offset} replica.example 7000 {offset}")
+    );
+}
+
+/// A field of INFO.
+fn field(info: &str, name: &str) -> String {
+    let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(field, _)| *field == name);
+    found.map_or(String::new(), |(_, value)| value.to_owned())
+}
+
+/// The texts of a nested reply.
+fn words(reply: &Reply) -> String {
+    match reply {
+        Reply::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(" "),
+        other => text(other),
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_may_want_the_functions_alone_and_gets_no_users() {
+    let cluster = Cluster::start(1, 1).await;
+    cluster.run("s0-0", "SET some-key 1").await;
+    cluster.run("s0-0", "ACL SETUSER some-user").await;
+    let library = b"#!lua name=some_library\nredis.register_function('f', function() end)";
+    let load: [&[u8]; 3] = [b"FUNCTION", b"LOAD", library];
+    let mut client = cluster.client("s0-0").await;
+    assert_eq!(text(&client.request(&load).await.unwrap()), "some_library");
+    for (filter, expect) in [
+        ("", [true, true, false]),
+        ("REPLCONF rdb-filter-only functions", [true, false, false]),
+        ("REPLCONF rdb-filter-only \"\"", [false, false, false]),
+    ] {
+        let mut mirror = Mirror::connect(&cluster, "s0-0").await;
+        if !filter.is_empty() {
+            mirror.say(filter).await;
+        }
+        mirror.send("SYNC").await;
+        let base = mirror.base().await;
+        let held = ["some_library", "some-key", "some-user"].map(|name| holds(&base, name));
+        assert_eq!(held, expect, "{filter}");
+    }
+}
+
+#[tokio::test]
 async fn who_wants_the_file_only_gets_nothing_more() {
     let cluster = Cluster::start(1, 1).await;
     cluster.run("s0-0", "SET a 1").await;
-    let address = &cluster.running["s0-0"].address;
-    let stream = TcpStream::connect(address).await.unwrap();
-    let mut mirror = Mirror {
-        stream: BufReader::new(stream),
-    };
-    mirror.send("REPLCONF rdb-only 1").await;
-    assert_eq!(mirror.line().await, "+OK");
+    let mut mirror = Mirror::connect(&cluster, "s0-0").await;
+    mirror.say("REPLCONF rdb-only 1").await;
     mirror.send("SYNC").await;
     assert!(mirror.base().await.starts_with(b"REDIS"));
     assert_eq!(mirror.line().await, "");

@@ -25,7 +25,7 @@ fn violations_of_the_protocol_are_answered_alike() {
         "SET a 'it\\'s'\r\nGET a\r\nQUIT\r\n".into(),
         "SET a \"\\x00\\xff\\n\\q\"\r\nGET a\r\nQUIT\r\n".into(),
         "SET \"a\r\n".into(),
-        "SET \"a\"b\r\n".into(),
+        "SET 'a\"b\r\n".into(),
         "   \r\nPING   \r\n\tPING\t\r\nQUIT\r\n".into(),
         "NOSUCH\u{1}\r\nQUIT\r\n".into(),
         format!("{long}\r\nQUIT\r\n"),

@@ -2,14 +2,14 @@
 
 use super::super::server::split_address;
 use crate::execute::Engine;
-use crate::execute::mirror::Stage;
+use crate::execute::mirror::{Mirror, Stage};
 use protocol::status::Role;
 use std::fmt::Write as _;
 
 /// An id of nobody.
 const NO_RUN: &str = "0000000000000000000000000000000000000000";
 
-pub fn replication(text: &mut String, engine: &Engine, _now_ms: u64) {
+pub fn replication(text: &mut String, engine: &Engine, now_ms: u64) {
     let facts = &engine.view.facts;
     let replica = engine.view.role == Role::Replica;
     lines!(text, "role": if replica { "slave" } else { "master" });
@@ -36,7 +36,7 @@ pub fn replication(text: &mut String, engine: &Engine, _now_ms: u64) {
             "replica_announced": 1,
         );
     }
-    followers(text, engine);
+    followers(text, engine, now_ms);
     lines!(text,
         "master_failover_state": "no-failover",
         "master_replid": facts.run_id,
@@ -53,12 +53,10 @@ pub fn replication(text: &mut String, engine: &Engine, _now_ms: u64) {
 }
 
 /// Those who follow: members, and clients that do so in Redis' own way.
-fn followers(text: &mut String, engine: &Engine) {
+fn followers(text: &mut String, engine: &Engine, now_ms: u64) {
     let facts = &engine.view.facts;
-    let mirrors = || engine.sessions.iter().map(|(_, session)| session);
-    let mirrors = || mirrors().filter(|session| session.follows());
     let count = facts.followers.len();
-    lines!(text, "connected_slaves": count + mirrors().count());
+    lines!(text, "connected_slaves": count + mirrors(engine).count());
     if engine.config.min_replicas > 0 {
         let good = facts.followers.iter().filter(|follower| follower.streaming);
         lines!(text, "min_slaves_good_slaves": good.count());
@@ -81,18 +79,32 @@ fn followers(text: &mut String, engine: &Engine) {
             follower.offset
         );
     }
-    for (index, mirror) in mirrors().enumerate() {
-        let (host, _) = split_address(&mirror.address);
-        let state = match mirror.mirror.stage {
-            Stage::None | Stage::Base => "send_bulk",
-            Stage::Stream => "online",
+    for (index, (host, mirror)) in mirrors(engine).enumerate() {
+        let (state, silent_ms) = match mirror.stage {
+            Stage::None | Stage::Base => ("send_bulk", 0),
+            Stage::Stream => ("online", now_ms.saturating_sub(mirror.heard_ms)),
         };
         let _ = write!(
             text,
-            "slave{}:ip={host},port={},state={state},offset={},lag=0\r\n",
+            "slave{}:ip={host},port={},state={state},offset={},lag={}\r\n",
             count + index,
-            mirror.mirror.port,
-            facts.offset
+            mirror.port,
+            mirror.offset.min(facts.offset),
+            silent_ms / 1000
         );
     }
+}
+
+/// Clients that follow in Redis' own way, and where they are.
+pub fn mirrors(engine: &Engine) -> impl Iterator<Item = (&str, &Mirror)> {
+    let sessions = engine.sessions.iter().map(|(_, session)| session);
+    let following = sessions.filter(|session| session.follows());
+    following.filter_map(|session| {
+        let mirror = session.mirror.as_deref()?;
+        let host = match mirror.host.as_str() {
+            "" => split_address(&session.address).0,
+            host => host,
+        };
+        Some((host, mirror))
+    })
 }
