@@ -66,7 +66,7 @@ pub const COMMANDS: &[Command] = &[
         "Combines strings bit by bit and stores the result.",
         answers!(bitop),
     )
-    .syntax("operation destkey:key key...")
+    .syntax("(operation=AND|OR|XOR|NOT) destkey:key key...")
     .flags(WRITE | DENY_OOM)
     .key_range(2, -1, 1)
     .key_specs(&[key("OW update", 2), keys("RO access", 3, -1, 1)]),

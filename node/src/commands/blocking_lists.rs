@@ -124,7 +124,7 @@ fn pop(context: &mut Context, arguments: &[&[u8]], side: Side) -> Result<(), Fai
         if length(context, &key)?.is_some() {
             context.reply.array(2);
             context.reply.bulk(name);
-            take(context, &key, side, 1);
+            take(context, &key, side, None);
             return Ok(());
         }
     }

@@ -86,9 +86,10 @@ pub const COMMANDS: &[Command] = &[command(
         kill,
     )
     .syntax(
-        "(filter=old-format|(new-format=[ID client-id:integer]|\
+        "(filter=old-format:string:ip:port|(new-format=[ID client-id:integer]|\
          [TYPE (client-type=NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|\
-     [USER username]|[ADDR addr]|[LADDR laddr]|[SKIPME (skipme=YES|NO)]|\
+     [USER username]|[ADDR addr:string:ip:port]|\
+     [LADDR laddr:string:ip:port]|[SKIPME (skipme=YES|NO)]|\
      [MAXAGE maxage:integer])...)",
     )
     .flags(USUAL | ADMIN | DANGEROUS),
@@ -100,7 +101,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Sets the client library's name.",
         set_info,
     )
-    .syntax("attribute value")
+    .syntax("(attr=LIB-NAME libname|LIB-VER libver)")
     .flags(USUAL),
     command(
         "client|no-evict",

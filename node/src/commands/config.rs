@@ -100,6 +100,7 @@ fn get(context: &mut Context, arguments: &[&[u8]]) {
             }
         }
     }
+    found.sort_unstable_by_key(|(_, option)| option.name);
     context.reply.map(found.len());
     for (name, option) in found {
         let value = context.engine.option(option);

@@ -161,7 +161,7 @@ impl<'a> Pop<'a> {
                 context.reply.array(2);
                 context.reply.bulk(name);
                 context.reply.array(count);
-                take(context, &key, self.side, count);
+                take(context, &key, self.side, Some(count));
                 return Ok(true);
             }
         }

@@ -140,8 +140,8 @@ impl Side {
 
     pub fn name(self) -> &'static [u8] {
         match self {
-            Self::Left => b"LEFT",
-            Self::Right => b"RIGHT",
+            Self::Left => b"left",
+            Self::Right => b"right",
         }
     }
 
@@ -249,7 +249,7 @@ fn pop(context: &mut Context, arguments: &[&[u8]], side: Side) -> Result<(), Fai
         context.reply.array(taken);
     }
     if taken > 0 {
-        take(context, &key, side, taken);
+        take(context, &key, side, count.map(|_| taken));
     }
     Ok(())
 }
@@ -261,7 +261,8 @@ fn positive(word: &[u8]) -> Result<usize, Failure> {
 }
 
 /// Takes elements off an end of a list that has them, and replies with each.
-pub fn take(context: &mut Context, key: &HashedKey, side: Side, count: usize) {
+pub fn take(context: &mut Context, key: &HashedKey, side: Side, asked: Option<usize>) {
+    let count = asked.unwrap_or(1);
     let limit = limit(context);
     let reply = &mut context.reply;
     let rest = context.engine.keyspace.update(key, |entry| {
@@ -281,7 +282,7 @@ pub fn take(context: &mut Context, key: &HashedKey, side: Side, count: usize) {
     });
     discard(context, rest.flatten());
     let event = side.pop_event();
-    if count == 1 {
+    if asked.is_none() {
         context.record(key, class::LIST, event, &[event.as_bytes(), key.bytes]);
     } else {
         let count = count.to_string();

@@ -38,8 +38,8 @@ pub const COMMANDS: &[Command] = &[
     ])
     .key_range(1, 1, 1)
     .syntax(
-        "key [BY by-pattern:pattern] [LIMIT (offset count)] [GET get-pattern:pattern]... \
-         [order=ASC|DESC] [ALPHA] [STORE destination:key]",
+        "key [BY by-pattern:pattern:pattern] [LIMIT (offset count)] \
+         [GET get-pattern:pattern:pattern]... [order=ASC|DESC] [ALPHA] [STORE destination:key]",
     )
     .flags(WRITE | DENY_OOM | DANGEROUS)
     .category("set|sortedset|list|dangerous"),
@@ -54,8 +54,8 @@ pub const COMMANDS: &[Command] = &[
     .key_specs(&[key("RO access", 1), PATTERNS])
     .key_range(1, 1, 1)
     .syntax(
-        "key [BY by-pattern:pattern] [LIMIT (offset count)] [GET get-pattern:pattern]... \
-         [order=ASC|DESC] [ALPHA]",
+        "key [BY by-pattern:pattern:pattern] [LIMIT (offset count)] \
+         [GET get-pattern:pattern:pattern]... [order=ASC|DESC] [ALPHA]",
     )
     .flags(READ | DANGEROUS)
     .category("set|sortedset|list|dangerous"),

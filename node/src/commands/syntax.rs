@@ -1,8 +1,9 @@
 //! The syntax of a command as its row writes it, and as `COMMAND DOCS` answers it.
 //!
-//! `word` is an argument, `word:type` one of a type that its name does not tell, `WORD` a keyword,
-//! `WORD word` an argument after a keyword, `[…]` optional, `(a b)` a group, `(name=a|b)` one of
-//! several, `name"~"` a sign as a keyword; `...` at the end of any of them: repeated.
+//! `word` is an argument, `word:type` one of a type that its name does not tell, `word:type:shown`
+//! one that usages show otherwise, `WORD` a keyword, `WORD word` an argument after a keyword, `[…]`
+//! optional, `(a b)` a group, `(name=a|b)` one of several, `name"~"` a sign as a keyword; `...` at
+//! the end of any of them: repeated.
 
 use protocol::resp::ReplyWriter;
 
@@ -18,6 +19,8 @@ enum Shape<'a> {
 #[derive(Debug, PartialEq, Eq)]
 struct Argument<'a> {
     name: String,
+    /// How usages show it, if not by its name.
+    shown: Option<&'a str>,
     shape: Shape<'a>,
     token: Option<&'a str>,
     optional: bool,
@@ -68,7 +71,14 @@ fn word(text: &str) -> Argument<'_> {
         let found = TYPES.iter().find(|(_, names)| names.contains(&text));
         (text, found.map_or("string", |(kind, _)| kind))
     });
-    plain(name.to_owned(), Shape::Word(kind))
+    let (kind, shown) = match kind.split_once(':') {
+        Some((kind, shown)) => (kind, Some(shown)),
+        None => (kind, None),
+    };
+    Argument {
+        shown,
+        ..plain(name.to_owned(), Shape::Word(kind))
+    }
 }
 
 /// Splits at `separator` where no bracket is open.
@@ -173,6 +183,7 @@ fn parse_group(text: &str) -> Argument<'_> {
 fn plain(name: String, shape: Shape) -> Argument {
     Argument {
         name,
+        shown: None,
         shape,
         token: None,
         optional: false,
@@ -205,9 +216,17 @@ fn write(reply: &mut ReplyWriter, argument: &Argument, keys: &mut usize, key_spe
     ];
     let flags = flags.iter().filter(|(holds, _)| *holds);
     let has_flags = usize::from(argument.optional || argument.multiple);
-    let fields = 2 + usize::from(kind == "key") + usize::from(argument.token.is_some());
+    // What consists of parts is shown by them.
+    let named = if parts.is_some() { 2 } else { 3 };
+    let fields = named + usize::from(kind == "key") + usize::from(argument.token.is_some());
     reply.map(fields + has_flags + usize::from(parts.is_some()));
-    for (field, value) in [("name", argument.name.as_str()), ("type", kind)] {
+    let shown = argument.shown.unwrap_or(&argument.name);
+    let texts = [
+        ("name", argument.name.as_str()),
+        ("type", kind),
+        ("display_text", shown),
+    ];
+    for (field, value) in &texts[..named] {
         reply.bulk(field.as_bytes());
         reply.bulk(value.as_bytes());
     }
@@ -259,6 +278,14 @@ mod tests {
         );
         assert_eq!(arguments[0].shape, Shape::Word("key"));
         assert!(matches!(&arguments[2].shape, Shape::OneOf(choices) if choices.len() == 2));
+    }
+
+    #[test]
+    fn an_argument_may_be_shown_otherwise_than_it_is_named() {
+        let arguments = parse("key [ADDR addr:string:ip:port]");
+        let shown: Vec<_> = arguments.iter().map(|a| a.shown).collect();
+        assert_eq!(shown, [None, Some("ip:port")]);
+        assert_eq!(arguments[1].shape, Shape::Word("string"));
     }
 
     #[test]

@@ -152,6 +152,10 @@ impl Engine {
         command: &'static Command,
         arguments: &[&[u8]],
     ) {
+        // It is counted when it is done.
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.traffic.commands -= 1;
+        }
         let Some(block) = self.block.take() else {
             return;
         };
@@ -240,6 +244,7 @@ impl Engine {
             self.blocked.add(id, waiting);
         } else {
             self.count_slot_output(key, out.len());
+            self.count_request(id);
             self.finish_blocked(id, &out);
         }
         if !messages.is_empty() {
@@ -257,6 +262,7 @@ impl Engine {
             .get(id)
             .map_or(Protocol::Resp2, |s| s.protocol);
         self.stats.count_call(waiting.command.index, 0, false);
+        self.count_request(id);
         let mut out = Vec::new();
         write_timeout(
             &mut ReplyWriter::new(&mut out, protocol),
@@ -272,6 +278,7 @@ impl Engine {
             Some(waiting) => {
                 self.stats.count_call(waiting.command.index, 0, false);
                 self.stats.count_failed(waiting.command.index);
+                self.count_request(id);
             }
             None if self.waits.end(id).is_none() => return false,
             None => {}
@@ -305,6 +312,7 @@ impl Engine {
         };
         for id in waiting {
             self.blocked.remove(id);
+            self.count_request(id);
             self.finish_blocked(id, reply.as_bytes());
         }
     }
@@ -354,6 +362,13 @@ impl Engine {
         let postponed = self.sessions.iter();
         let postponed = postponed.filter(|(_, session)| session.postponed).count();
         self.blocked.len() + self.waits.len() + postponed
+    }
+
+    /// Counts a request that has waited for keys; it was not when it began to.
+    fn count_request(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.traffic.commands += 1;
+        }
     }
 
     pub(super) fn finish_blocked(&mut self, id: SessionId, reply: &[u8]) {

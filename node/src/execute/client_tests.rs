@@ -269,3 +269,18 @@ fn picks_end_once_the_reply_exceeds_the_output_limit() {
         assert!((600..1100).contains(&bytes), "{request}: {bytes}");
     }
 }
+
+#[test]
+fn a_request_that_waits_is_counted_when_it_is_done() {
+    let mut party = Party::of(2);
+    let count = |party: &mut Party| {
+        let line = party.run(0, "CLIENT LIST ID 2");
+        let (_, after) = line.split_once("tot-cmds=").unwrap();
+        after.split(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let before = count(&mut party);
+    party.run(1, "BLPOP a 0");
+    assert_eq!(count(&mut party), before);
+    party.run(0, "LPUSH a x");
+    assert_eq!(count(&mut party), before + 1);
+}

@@ -357,3 +357,31 @@ fn clients_are_told_the_zone_that_the_member_is_in() {
     bench.run("CONFIG SET availability-zone ");
     assert!(!bench.run("HELLO 3").contains("availability_zone"));
 }
+
+#[test]
+fn options_are_listed_by_name_whatever_the_order_of_the_patterns() {
+    Bench::new().check(
+        "CONFIG GET maxmemory hz maxmemory-p*
+         > *6 $2 hz $2 10 $9 maxmemory $1 0 $16 maxmemory-policy $10 noeviction",
+    );
+}
+
+#[test]
+fn how_many_elements_are_popped_from_a_list_is_logged_where_it_was_said() {
+    let mut bench = Bench::new();
+    bench.run("RPUSH l a b c d");
+    for (request, effect) in [
+        ("LPOP l", "lpop l"),
+        ("RPOP l 1", "rpop l 1"),
+        ("LMPOP 1 l LEFT", "lpop l 1"),
+    ] {
+        bench.log.clear();
+        bench.run(request);
+        let log = String::from_utf8_lossy(&bench.log).into_owned();
+        let words: Vec<&str> = log
+            .split("\r\n")
+            .filter(|part| !part.starts_with(['*', '$']))
+            .collect();
+        assert_eq!(words.join(" ").trim(), effect, "{request}");
+    }
+}

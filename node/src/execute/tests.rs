@@ -15,7 +15,7 @@ pub struct Bench {
     /// Further sessions, the first of which is number 2.
     others: Vec<SessionId>,
     now_ms: u64,
-    log: Vec<u8>,
+    pub log: Vec<u8>,
 }
 
 impl Bench {

@@ -126,7 +126,6 @@ fn the_table_is_bounded() {
     assert_eq!(party.engine.tracked.items(), 2);
     // A lower limit holds without another read.
     party.run(0, "CONFIG SET tracking-table-max-keys 1");
-    party.engine.limit_tracked();
     assert_eq!(party.engine.tracked.keys(), 1);
     party.close(0);
     assert_eq!(party.engine.tracked.keys(), 0);

@@ -100,6 +100,7 @@ impl Engine {
             let user = self.acl.set_default_password(password.as_bytes());
             self.replace_in_sessions(&user);
         }
+        self.limit_tracked();
         self.evict_clients();
     }
 

@@ -86,13 +86,17 @@ fn rows_of_the_command_table_are_those_of_redis() {
     assert!(compared > 90, "{compared}");
 }
 
-/// Commands whose arguments have other names since Redis 7.2, and `SET`, which has one of Valkey's.
-const RENAMED_ARGUMENTS: [&str; 10] = [
+/// Commands whose arguments have other names or forms since Redis 7.2, and `SET`, which has one of
+/// Valkey's.
+const RENAMED_ARGUMENTS: [&str; 13] = [
+    "bitop",
     "client|kill",
     "client|list",
     "client|reply",
     "flushall",
     "flushdb",
+    "georadius",
+    "georadiusbymember",
     "lcs",
     "set",
     "shutdown",
@@ -100,7 +104,8 @@ const RENAMED_ARGUMENTS: [&str; 10] = [
     "sort_ro",
 ];
 
-/// The documented arguments of the first command, without the versions since when they exist.
+/// The documented arguments of the first command, without the versions since when they exist and,
+/// as Redis 7.0 does not tell it, how usages show them.
 fn arguments(raw: &[u8]) -> Option<String> {
     fn plain(raw: &[u8]) -> String {
         let Some(parts) = elements(raw) else {
@@ -108,7 +113,8 @@ fn arguments(raw: &[u8]) -> Option<String> {
         };
         let mut texts: Vec<String> = parts.iter().map(|part| plain(part)).collect();
         if raw.starts_with(b"%") {
-            let pairs = texts.chunks(2).filter(|pair| !pair[0].contains("since"));
+            let told = |name: &str| !name.contains("since") && !name.contains("display_text");
+            let pairs = texts.chunks(2).filter(|pair| told(&pair[0]));
             texts = pairs.map(|pair| pair.join("=")).collect();
             texts.sort_unstable();
         } else if raw.starts_with(b"~") {

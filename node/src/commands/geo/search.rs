@@ -68,8 +68,8 @@ pub const COMMANDS: &[Command] = &[
     ])
     .syntax(
         "key longitude:double latitude:double radius:double (unit=M|KM|FT|MI) [WITHCOORD] \
-         [WITHDIST] [WITHHASH] [count=COUNT count [ANY]] [order=ASC|DESC] [STORE key] \
-         [STOREDIST key]",
+         [WITHDIST] [WITHHASH] [count=COUNT count [ANY]] [order=ASC|DESC] \
+         [store=STORE storekey:key:key|STOREDIST storedistkey:key:key]",
     )
     .flags(WRITE | DENY_OOM)
     .one_key(),
@@ -103,7 +103,8 @@ pub const COMMANDS: &[Command] = &[
     ])
     .syntax(
         "key member radius:double (unit=M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] \
-         [count=COUNT count [ANY]] [order=ASC|DESC] [STORE key] [STOREDIST key]",
+         [count=COUNT count [ANY]] [order=ASC|DESC] \
+         [store=STORE storekey:key:key|STOREDIST storedistkey:key:key]",
     )
     .flags(WRITE | DENY_OOM)
     .one_key(),
