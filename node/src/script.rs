@@ -13,11 +13,14 @@ mod cjson;
 mod cmsgpack;
 mod convert;
 mod failure;
+#[cfg(test)]
+mod fidelity_tests;
 pub mod flags;
 mod interrupt;
 mod library;
 #[cfg(test)]
 mod library_tests;
+mod natives;
 mod number;
 mod pack;
 mod sandbox;
@@ -31,7 +34,7 @@ pub use cache::{Cache, Script};
 pub use flags::{FLAG_NAMES, flag};
 pub use interrupt::{Decide, Interrupt, ScriptState};
 pub use library::{Libraries, Policy, Registered};
-pub use sandbox::{MEMORY_BYTES_MAX, Machine, Shared};
+pub use sandbox::{MEMORY_BYTES_MAX, Machine, Purpose, Shared};
 
 use crate::execute::session::Session;
 use crate::execute::{Context, Engine};
@@ -116,7 +119,7 @@ impl Scripts {
         if let Some(machine) = &self.machine {
             return Ok(Rc::clone(machine));
         }
-        let machine = Machine::new().map_err(|_| NO_MACHINE.as_bytes().to_vec())?;
+        let machine = Machine::new(Purpose::Scripts).map_err(|_| NO_MACHINE.as_bytes().to_vec())?;
         Ok(Rc::clone(self.machine.insert(Rc::new(machine))))
     }
 

@@ -42,7 +42,7 @@ pub const COMMANDS: &[Command] = &[command(
             let mut condition = context.engine.condition_of(context.session, false);
             condition.argument_bytes = bytes_of(condition, arguments);
             let line = context.session.describe(context.now_ms, condition) + "\n";
-            context.reply.verbatim("txt", line.as_bytes());
+            context.reply.verbatim(b"txt", line.as_bytes());
         },
     )
     .tips(&["nondeterministic_output"])
@@ -245,7 +245,7 @@ fn list(context: &mut Context, arguments: &[&[u8]]) {
     }
     lines.sort_unstable_by_key(|(id, _)| *id);
     let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
-    context.reply.verbatim("txt", text.as_bytes());
+    context.reply.verbatim(b"txt", text.as_bytes());
 }
 
 fn kill(context: &mut Context, arguments: &[&[u8]]) {

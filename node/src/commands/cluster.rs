@@ -494,7 +494,7 @@ fn nodes(context: &mut Context, _arguments: &[&[u8]]) {
                 text.push('\n');
             }
         }
-        reply.verbatim("txt", text.as_bytes());
+        reply.verbatim(b"txt", text.as_bytes());
     });
 }
 

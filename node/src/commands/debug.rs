@@ -209,7 +209,7 @@ fn table(context: &mut Context, key: &[u8]) -> Result<(), Failure> {
         }
     };
     let text = format!("Hash table 0 stats (main hash table):\n number of elements: {count}\n");
-    context.reply.verbatim("txt", text.as_bytes());
+    context.reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 

@@ -94,7 +94,7 @@ fn info(context: &mut Context, arguments: &[&[u8]]) {
             write(&mut text, context.engine, context.now_ms);
         }
     }
-    context.reply.verbatim("txt", text.as_bytes());
+    context.reply.verbatim(b"txt", text.as_bytes());
 }
 
 static EXECUTABLE: LazyLock<String> = LazyLock::new(|| {

@@ -36,7 +36,7 @@ pub const COMMANDS: &[Command] = &[command(
         "Tells in words what took long and what may be done about it.",
         |context, _| {
             let text = doctor::report(context.engine, context.now_ms / 1000);
-            context.reply.verbatim("txt", text.as_bytes());
+            context.reply.verbatim(b"txt", text.as_bytes());
         },
     )
     .tips(OF_EACH_NODE)
@@ -111,7 +111,7 @@ fn graph(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let missing = || Failure::quoting("ERR No samples available for event '", arguments[2], "'");
     let (name, series) = found.ok_or_else(missing)?;
     let text = graph::draw(name, series, context.now_ms / 1000);
-    context.reply.verbatim("txt", text.as_bytes());
+    context.reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 

@@ -42,7 +42,7 @@ fn lolwut(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     text += ", as Redis ver. ";
     text += REDIS_VERSION;
     text.push('\n');
-    context.reply.verbatim("txt", text.as_bytes());
+    context.reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 

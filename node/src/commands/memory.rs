@@ -187,7 +187,7 @@ fn doctor(context: &mut Context, _arguments: &[&[u8]]) {
         }
     }
     let text = findings.join("\n");
-    context.reply.verbatim("txt", text.as_bytes());
+    context.reply.verbatim(b"txt", text.as_bytes());
 }
 
 /// Entries and parts that one PURGE frees at most; the rest is freed in the background.
@@ -204,5 +204,5 @@ fn malloc_stats(context: &mut Context, _arguments: &[&[u8]]) {
     let text = format!(
         "Allocator: {ALLOCATOR}\nBytes of entries and buffers: {used}\nBytes resident: {resident}\n"
     );
-    context.reply.verbatim("txt", text.as_bytes());
+    context.reply.verbatim(b"txt", text.as_bytes());
 }

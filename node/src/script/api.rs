@@ -2,8 +2,8 @@
 
 use super::cache::sha1_hex;
 use super::sandbox::number_of;
-use super::stack::Functions;
-use super::{RUNNING, Running, Shared, failure, number};
+use super::stack::Calls;
+use super::{Purpose, RUNNING, Running, Shared, failure, number};
 use crate::commands::{CommandTable, REDIS_VERSION};
 use mlua::{Lua, MultiValue, Table, Value};
 use protocol::resp::Protocol;
@@ -30,11 +30,20 @@ const REPLICATION: [(&str, i64); 5] = [
     ("REPL_ALL", 3),
 ];
 
-pub fn functions(lua: &Lua, shared: &Rc<Shared>, calls: &Functions) -> mlua::Result<Table> {
+pub fn functions(
+    lua: &Lua,
+    shared: &Rc<Shared>,
+    calls: &Calls,
+    purpose: Purpose,
+) -> mlua::Result<Table> {
     let redis = lua.create_table()?;
     let add = |name: &str, function: fn(&Lua, &Shared, &MultiValue) -> Given| {
         let state = Rc::clone(shared);
-        let call = move |lua: &Lua, arguments: MultiValue| function(lua, &state, &arguments);
+        // What gives nothing gives no value, not even nil.
+        let call = move |lua: &Lua, arguments: MultiValue| {
+            let given = function(lua, &state, &arguments)?;
+            Ok(MultiValue::from_iter((!given.is_nil()).then_some(given)))
+        };
         redis.raw_set(name, lua.create_function(call)?)
     };
     redis.raw_set("call", &calls.call)?;
@@ -45,10 +54,12 @@ pub fn functions(lua: &Lua, shared: &Rc<Shared>, calls: &Functions) -> mlua::Res
     add("log", log)?;
     add("setresp", setresp)?;
     add("set_repl", set_repl)?;
-    add("replicate_commands", |_, _, _| Ok(Value::Integer(1)))?;
-    // There is no debugger that a script could be run in.
-    add("breakpoint", |_, _, _| Ok(Value::Boolean(false)))?;
-    add("debug", |_, _, _| Ok(Value::Nil))?;
+    if purpose == Purpose::Scripts {
+        add("replicate_commands", |_, _, _| Ok(Value::Boolean(true)))?;
+        // There is no debugger that a script could be run in.
+        add("breakpoint", |_, _, _| Ok(Value::Boolean(false)))?;
+        add("debug", |_, _, _| Ok(Value::Nil))?;
+    }
     add("acl_check_cmd", acl_check_cmd)?;
     for (name, value) in LEVELS.into_iter().chain(REPLICATION) {
         redis.raw_set(name, value)?;
@@ -92,15 +103,24 @@ fn one_field(
 fn error_reply(lua: &Lua, shared: &Shared, arguments: &MultiValue) -> Given {
     // A text of one word is a message without a code.
     let make = |text: &[u8]| {
-        let coded = text.strip_prefix(b"-");
-        let text = coded.unwrap_or(text);
-        if text.contains(&b' ') {
-            text.to_vec()
-        } else {
-            [b"ERR ", text].concat()
-        }
+        let text = failure::until_zero(text);
+        let text = text.strip_prefix(b"-").unwrap_or(text);
+        let space = text.iter().position(|&byte| byte == b' ');
+        let (code, text) = match space {
+            Some(at) => (&text[..at], &text[at + 1..]),
+            None => (&b"ERR"[..], text),
+        };
+        [code, b" ", without_line_ends(text)].concat()
     };
     one_field(lua, shared, arguments, make, true)
+}
+
+/// A text without the line ends around it.
+fn without_line_ends(mut text: &[u8]) -> &[u8] {
+    while let [b'\r' | b'\n', rest @ ..] | [rest @ .., b'\r' | b'\n'] = text {
+        text = rest;
+    }
+    text
 }
 
 fn status_reply(lua: &Lua, shared: &Shared, arguments: &MultiValue) -> Given {
@@ -111,7 +131,7 @@ fn status_reply(lua: &Lua, shared: &Shared, arguments: &MultiValue) -> Given {
 pub fn text_of(value: Option<&Value>) -> Vec<u8> {
     match value {
         Some(Value::String(text)) => text.as_bytes().to_vec(),
-        Some(Value::Integer(integer)) => integer.to_string().into_bytes(),
+        Some(Value::Integer(integer)) => number::general(*integer as f64, 14).into_bytes(),
         Some(Value::Number(value)) => number::general(*value, 14).into_bytes(),
         _ => Vec::new(),
     }
@@ -129,10 +149,8 @@ fn log(_: &Lua, _: &Shared, arguments: &MultiValue) -> Given {
     if arguments.len() < 2 {
         return fail("ERR redis.log() requires two arguments or more.");
     }
-    let level = match arguments.front() {
-        Some(Value::Integer(level)) => *level,
-        Some(Value::Number(level)) => number::integer(*level),
-        _ => return fail("ERR First argument must be a number (log level)."),
+    let Some(level) = number_of(arguments.front()).map(number::integer) else {
+        return fail("ERR First argument must be a number (log level).");
     };
     let texts = arguments.iter().skip(1).map(|value| text_of(Some(value)));
     let text = texts.collect::<Vec<_>>().join(&b' ');
@@ -151,9 +169,9 @@ fn setresp(_: &Lua, shared: &Shared, arguments: &MultiValue) -> Given {
     if arguments.len() != 1 {
         return fail("ERR redis.setresp() requires one argument.");
     }
-    match number_of(arguments.front()) {
-        Some(2.0) => shared.protocol.set(Protocol::Resp2),
-        Some(3.0) => shared.protocol.set(Protocol::Resp3),
+    match number_of(arguments.front()).map(number::integer) {
+        Some(2) => shared.protocol.set(Protocol::Resp2),
+        Some(3) => shared.protocol.set(Protocol::Resp3),
         _ => return fail("ERR RESP version must be 2 or 3."),
     }
     Ok(Value::Nil)
@@ -163,8 +181,9 @@ fn set_repl(_: &Lua, _: &Shared, arguments: &MultiValue) -> Given {
     if arguments.len() != 1 {
         return fail("ERR redis.set_repl() requires two arguments.");
     }
-    let flags = number_of(arguments.front()).map(number::integer);
-    if flags.is_none_or(|flags| flags & !3 != 0) {
+    // As Lua converts it: what is no number is none of the flags.
+    let flags = number_of(arguments.front()).map_or(0, number::integer);
+    if flags & !3 != 0 {
         let text = "ERR Invalid replication flags. \
                     Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.";
         return fail(text);
@@ -177,6 +196,10 @@ fn acl_check_cmd(_: &Lua, _: &Shared, arguments: &MultiValue) -> Given {
     if arguments.is_empty() {
         let text = "ERR Please specify at least one argument for this redis lib call";
         return fail(text);
+    }
+    let is_text = |value: &Value| value.is_string() || value.is_number() || value.is_integer();
+    if !arguments.iter().all(is_text) {
+        return fail("ERR Lua redis lib command arguments must be strings or integers");
     }
     let texts: Vec<Vec<u8>> = arguments.iter().map(|value| text_of(Some(value))).collect();
     let slices: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();

@@ -3,9 +3,10 @@
 mod decode;
 mod encode;
 
-use super::failure::raised;
+use super::api::text_of;
+use super::failure::{Message, raised, until_zero};
 use super::number;
-use super::sandbox::{bad_argument, number_of, type_name};
+use super::sandbox::{bad_argument, number_of};
 use mlua::{Lua, MultiValue, Table, Value};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -52,7 +53,7 @@ impl Default for Settings {
 }
 
 /// A message when it fails, or the result.
-type Given = Result<Value, String>;
+type Given = Result<Value, Message>;
 
 type Shared = Rc<RefCell<Settings>>;
 
@@ -72,7 +73,7 @@ pub fn functions(lua: &Lua) -> mlua::Result<Table> {
         raised(lua, one_argument("decode", &arguments))?;
         let text = match &arguments[0] {
             Value::String(text) => text.as_bytes().to_vec(),
-            value @ (Value::Integer(_) | Value::Number(_)) => super::api::text_of(Some(value)),
+            value @ (Value::Integer(_) | Value::Number(_)) => text_of(Some(value)),
             other => {
                 let message = bad_argument(1, "decode", "string", Some(other));
                 return raised(lua, Err(message));
@@ -163,18 +164,18 @@ fn set_integer(
     at: usize,
     min: i64,
     max: i64,
-) -> Result<(), String> {
+) -> Result<(), Message> {
     let value = match arguments.get(at) {
         None | Some(Value::Nil) => return Ok(()),
         value => value,
     };
-    let given = number_of(value).map(number::integer);
+    let given = number_of(value).map(|number| i64::from(number::integer(number) as i32));
     let given = given.ok_or_else(|| bad_argument(at + 1, name, "number", value))?;
     if !(min..=max).contains(&given) {
-        let position = at + 1;
-        return Err(format!(
-            "bad argument #{position} to '{name}' (expected integer between {min} and {max})"
-        ));
+        // Whichever argument it is, Redis says the first.
+        let text =
+            format!("bad argument #1 to '{name}' (expected integer between {min} and {max})");
+        return Err(text.into());
     }
     *setting = given;
     Ok(())
@@ -185,7 +186,7 @@ fn set_boolean(
     setting: &mut bool,
     arguments: &MultiValue,
     at: usize,
-) -> Result<(), String> {
+) -> Result<(), Message> {
     match arguments.get(at) {
         None | Some(Value::Nil) => {}
         Some(Value::Boolean(value)) => *setting = *value,
@@ -197,17 +198,15 @@ fn set_boolean(
 }
 
 /// The message for what should be one of several words.
-fn bad_option(name: &str, at: usize, value: Option<&Value>) -> String {
+fn bad_option(name: &str, at: usize, value: Option<&Value>) -> Message {
     let position = at + 1;
     match value {
-        Some(Value::String(text)) => format!(
-            "bad argument #{position} to '{name}' (invalid option '{}')",
-            text.to_string_lossy()
-        ),
-        other => format!(
-            "bad argument #{position} to '{name}' (string expected, got {})",
-            type_name(other)
-        ),
+        Some(Value::String(_) | Value::Integer(_) | Value::Number(_)) => {
+            let start = format!("bad argument #{position} to '{name}' (invalid option '");
+            let text = text_of(value);
+            [start.as_bytes(), until_zero(&text), b"')"].concat().into()
+        }
+        other => bad_argument(position, name, "string", other).into(),
     }
 }
 
@@ -254,7 +253,7 @@ fn set_invalid(
 fn sparse_array(
     settings: &mut Settings,
     arguments: &MultiValue,
-) -> Result<(bool, i64, i64), String> {
+) -> Result<(bool, i64, i64), Message> {
     let name = "encode_sparse_array";
     few(name, arguments, 3)?;
     set_boolean(name, &mut settings.sparse_convert, arguments, 0)?;

@@ -212,16 +212,18 @@ fn unpack_some(
         Ok(given) => given,
         Err(message) => return failed(lua, &message),
     };
+    // As Redis writes it.
+    let shown = offset as i32;
     if limit < 0 || offset < 0 {
         let message = format!(
-            "Invalid request to unpack with offset of {offset} and limit of {}.",
+            "Invalid request to unpack with offset of {shown} and limit of {}.",
             bytes.len()
         );
         return failed(lua, &message);
     }
     if offset as u64 > bytes.len() as u64 {
         let length = bytes.len();
-        let message = format!("Start offset {offset} greater than input length {length}.");
+        let message = format!("Start offset {shown} greater than input length {length}.");
         return failed(lua, &message);
     }
     let mut reader = Reader {
@@ -292,11 +294,11 @@ impl<'a> Reader<'a> {
             0x80..=0x8F => self.map(low, depth),
             0x90..=0x9F => self.array(low, depth),
             0xA0..=0xBF => self.string(usize::from(kind & 0x1F)),
-            0xC4..=0xC6 | 0xD9..=0xDB | 0xDC..=0xDF => {
+            0xD9..=0xDF => {
                 // Each family's lengths double from kind to kind.
                 let bytes = match kind {
-                    0xC4 | 0xD9 => 1,
-                    0xC5 | 0xDA | 0xDC | 0xDE => 2,
+                    0xD9 => 1,
+                    0xDA | 0xDC | 0xDE => 2,
                     _ => 4,
                 };
                 match (self.unsigned(bytes), kind) {
@@ -316,7 +318,8 @@ impl<'a> Reader<'a> {
             0xC2 | 0xC3 => return Ok(Value::Boolean(kind == 0xC3)),
             0x00..=0x7F => f64::from(kind),
             0xE0..=0xFF => f64::from(kind as i8),
-            0xCC..=0xCF => self.unsigned(1 << (kind - 0xCC))? as f64,
+            // The greatest have no place in a signed number, which Redis makes of them.
+            0xCC..=0xCF => self.unsigned(1 << (kind - 0xCC))? as i64 as f64,
             0xD0..=0xD3 => self.signed(1 << (kind - 0xD0))? as f64,
             0xCA => f64::from(f32::from_bits(self.unsigned(4)? as u32)),
             0xCB => f64::from_bits(self.unsigned(8)?),

@@ -2,6 +2,7 @@
 //!
 //! Source: the conversion tables of the Redis documentation on the Lua API.
 
+use super::failure::until_zero;
 use super::stack::Stack;
 use super::{Shared, number};
 use mlua::{LuaString, Table, Value};
@@ -274,9 +275,9 @@ impl Writer<'_, '_> {
     fn special(&mut self, table: &Table) -> mlua::Result<bool> {
         let names = &self.shared.names;
         if let Value::String(text) = table.raw_get(&names.err)? {
-            self.reply.error_bytes(&text.as_bytes());
+            self.reply.error_bytes(until_zero(&text.as_bytes()));
         } else if let Value::String(text) = table.raw_get(&names.ok)? {
-            self.line(b'+', &text.as_bytes());
+            self.line(b'+', until_zero(&text.as_bytes()));
         } else if let Some(number) = number_in(table, &names.double)? {
             self.reply.double(number);
         } else if let Value::Table(map) = table.raw_get(&names.map)? {
@@ -314,10 +315,12 @@ impl Writer<'_, '_> {
             return Ok(false);
         };
         // The format has three letters.
-        let format: String = format.to_string_lossy().chars().take(3).collect();
-        let format = if format.is_ascii() { &format } else { "txt" };
-        self.reply
-            .verbatim(&format!("{format:<3}"), &text.as_bytes());
+        let mut letters = [b' '; 3];
+        let format = format.as_bytes();
+        for (letter, byte) in letters.iter_mut().zip(until_zero(&format)) {
+            *letter = *byte;
+        }
+        self.reply.verbatim(&letters, &text.as_bytes());
         Ok(true)
     }
 

@@ -47,9 +47,36 @@ pub fn message(lua: &Lua, text: &[u8]) -> Error {
     })
 }
 
+/// The message of a library's error, which need not be valid UTF-8.
+#[derive(Debug)]
+pub struct Message(Vec<u8>);
+
+impl From<Vec<u8>> for Message {
+    fn from(text: Vec<u8>) -> Self {
+        Self(text)
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self(text.into_bytes())
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+}
+
+/// A text as C sees it, which ends at a zero.
+pub fn until_zero(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
 /// The result of a library's function; a failure becomes an error.
-pub fn raised<T>(lua: &Lua, result: Result<T, String>) -> mlua::Result<T> {
-    result.map_err(|text| message(lua, text.as_bytes()))
+pub fn raised<T>(lua: &Lua, result: Result<T, impl Into<Message>>) -> mlua::Result<T> {
+    result.map_err(|text| message(lua, &text.into().0))
 }
 
 /// The table of an error of a command.
@@ -62,8 +89,9 @@ pub fn table(lua: &Lua, shared: &Shared, text: &[u8]) -> mlua::Result<Table> {
 
 /// An error as scripts see it.
 pub fn seen(lua: &Lua, shared: &Shared, error: Value) -> mlua::Result<Value> {
-    let Value::Error(error) = error else {
-        return Ok(error);
+    let error = match error {
+        Value::Error(error) => error,
+        other => return Ok(other),
     };
     match error.downcast_ref::<Raised>() {
         Some(raised) if raised.coded => table(lua, shared, &raised.text).map(Value::Table),
@@ -120,7 +148,7 @@ pub fn text(shared: &Shared, error: &Value, name: &str) -> Vec<u8> {
     };
     let text = field(&shared.names.err);
     let mut text = text.map_or(b"ERR unknown error".to_vec(), |text| {
-        text.as_bytes().to_vec()
+        until_zero(&text.as_bytes()).to_vec()
     });
     let line = table.raw_get::<Option<i64>>(&shared.names.line);
     if let (Some(source), Ok(Some(line))) = (field(&shared.names.source), line) {
@@ -144,14 +172,6 @@ pub fn bare_text(shared: &Shared, error: &Value) -> Vec<u8> {
 pub fn of_machine(error: &Error, name: &str) -> Vec<u8> {
     let text = first_line(error);
     format!("ERR Error running script (call to {name}): {text}").into_bytes()
-}
-
-/// The message of a text that does not compile.
-pub fn syntax(error: &Error) -> String {
-    match error {
-        Error::SyntaxError { message, .. } => message.clone(),
-        error => first_line(error),
-    }
 }
 
 /// The first line of an error's message; the rest tells of our own frames.

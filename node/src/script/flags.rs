@@ -2,6 +2,8 @@
 //!
 //! Source: the Redis documentation on scripts with flags, and the error texts of Redis 7.2.
 
+use protocol::resp::split_words;
+
 /// Flags of a script, to be combined.
 pub mod flag {
     pub const NO_WRITES: u32 = 1;
@@ -35,9 +37,9 @@ pub fn header(text: &[u8]) -> Result<(Option<u32>, &[u8]), Vec<u8>> {
     }
     let end = text.iter().position(|&byte| byte == b'\n');
     let end = end.ok_or(b"ERR Invalid script shebang")?;
-    let mut words = text[..end]
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty());
+    let words = split_words(&text[..end]);
+    let words = words.ok_or(b"ERR Invalid engine in script shebang")?;
+    let mut words = words.iter().map(Vec::as_slice);
     let engine = words.next().unwrap_or_default();
     if engine != b"#!lua" {
         return Err([b"ERR Unexpected engine in script shebang: ", engine].concat());
@@ -47,7 +49,10 @@ pub fn header(text: &[u8]) -> Result<(Option<u32>, &[u8]), Vec<u8>> {
         let Some(list) = word.strip_prefix(b"flags=") else {
             return Err([b"ERR Unknown lua shebang option: ", word].concat());
         };
-        for name in list.split(|&b| b == b',').filter(|name| !name.is_empty()) {
+        if list.is_empty() {
+            continue;
+        }
+        for name in list.split(|&byte| byte == b',') {
             flags |= named(name)
                 .ok_or_else(|| [b"ERR Unexpected flag in script shebang: ", name].concat())?;
         }
@@ -83,5 +88,15 @@ mod tests {
             "#!lua flags=x\nx",
             Err("ERR Unexpected flag in script shebang: x"),
         );
+        check(
+            "#!lua flags=no-writes,\nx",
+            Err("ERR Unexpected flag in script shebang: "),
+        );
+        check("#!lua flags=\nx", Ok((Some(0), "\nx")));
+        check(
+            "#!lua flags=\"no-writes\"\nx",
+            Ok((Some(flag::NO_WRITES), "\nx")),
+        );
+        check("#!lua \"\nx", Err("ERR Invalid engine in script shebang"));
     }
 }

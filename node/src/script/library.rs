@@ -2,7 +2,7 @@
 
 use super::flags::{flag, named};
 use super::sandbox::number_of;
-use super::{Machine, failure};
+use super::{Machine, Purpose, failure};
 use crate::rdb::{dump_functions, restore_functions};
 use mlua::{Function, Lua, MultiValue, RegistryKey, Table, Value};
 use protocol::resp::split_words;
@@ -120,10 +120,9 @@ impl Libraries {
         };
         self.loading.borrow_mut().clear();
         let chunk = machine.compile("@user_function", body);
-        let chunk = chunk.map_err(|error| {
-            let text = failure::syntax(&error);
-            format!("ERR Error compiling function: {text}").into_bytes()
-        })?;
+        let chunk = chunk.map_err(|error| failure::of_machine(&error, "load"))?;
+        let chunk =
+            chunk.map_err(|text| [b"ERR Error compiling function: ", &text[..]].concat())?;
         let result = machine.run_loader(&chunk);
         let registered = self.loading.take();
         match result {
@@ -187,7 +186,7 @@ impl Libraries {
 
 /// A machine whose scripts can register functions while they are loaded.
 fn machine(loading: &Loading) -> mlua::Result<Machine> {
-    let machine = Machine::new()?;
+    let machine = Machine::new(Purpose::Libraries)?;
     let loading = Rc::clone(loading);
     let register = move |lua: &Lua, arguments: MultiValue| {
         if super::RUNNING.is_set() {

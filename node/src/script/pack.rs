@@ -6,7 +6,7 @@
 //! that the number before it said for `c0`), `f` and `d` floating point.
 
 use super::api::text_of;
-use super::failure::raised;
+use super::failure::{Message, raised, until_zero};
 use super::number;
 use super::sandbox::{bad_argument, number_of};
 use mlua::{Lua, MultiValue, Table, Value};
@@ -37,35 +37,12 @@ pub fn functions(lua: &Lua) -> mlua::Result<Table> {
     Ok(library)
 }
 
-/// One item of a format.
+/// One item of a format, or a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Item {
-    Pad,
-    Integer {
-        bytes: usize,
-        signed: bool,
-    },
-    Float {
-        bytes: usize,
-    },
-    /// `None`: ends with a zero.
-    Text {
-        bytes: Option<usize>,
-    },
-    /// An option that stands for no bytes.
-    Setting,
-}
-
-impl Item {
-    /// Bytes of the item itself; of a string only those that the format says.
-    fn bytes(self) -> usize {
-        match self {
-            Self::Pad => 1,
-            Self::Integer { bytes, .. } | Self::Float { bytes } => bytes,
-            Self::Text { bytes } => bytes.unwrap_or(0),
-            Self::Setting => 0,
-        }
-    }
+struct Item {
+    letter: u8,
+    /// Of a string only those that the format says; settings have none.
+    bytes: usize,
 }
 
 /// Reads a format item by item.
@@ -81,19 +58,20 @@ impl<'a> Format<'a> {
     fn new(of: &'static str, text: &'a [u8]) -> Self {
         Self {
             of,
-            rest: text,
+            rest: until_zero(text),
             big_endian: false,
             alignment: 1,
         }
     }
 
     /// The message that the format is wrong.
-    fn refuse(&self, why: &str) -> String {
-        format!("bad argument #1 to '{}' ({why})", self.of)
+    fn refuse(&self, why: &[u8]) -> Message {
+        let start = format!("bad argument #1 to '{}' (", self.of);
+        [start.as_bytes(), why, b")"].concat().into()
     }
 
     /// The number that follows on an item.
-    fn number(&mut self) -> Result<Option<usize>, String> {
+    fn number(&mut self) -> Result<Option<usize>, Message> {
         let digits = self.rest.iter().take_while(|b| b.is_ascii_digit()).count();
         let (text, rest) = self.rest.split_at(digits);
         self.rest = rest;
@@ -104,98 +82,97 @@ impl<'a> Format<'a> {
         let number = number.filter(|&number: &usize| i32::try_from(number).is_ok());
         number
             .map(Some)
-            .ok_or_else(|| "integral size overflow".to_owned())
+            .ok_or_else(|| "integral size overflow".into())
     }
 
-    fn integer_bytes(&mut self) -> Result<usize, String> {
+    fn integer_bytes(&mut self) -> Result<usize, Message> {
         let bytes = self.number()?.unwrap_or(4);
         if bytes > INTEGER_BYTES_MAX {
-            return Err(format!(
-                "integral size {bytes} is larger than limit of {INTEGER_BYTES_MAX}"
-            ));
+            let text = format!("integral size {bytes} is larger than limit of {INTEGER_BYTES_MAX}");
+            return Err(text.into());
         }
         Ok(bytes)
     }
 
-    fn next(&mut self) -> Result<Option<Item>, String> {
+    fn next(&mut self) -> Result<Option<Item>, Message> {
         let Some((&letter, rest)) = self.rest.split_first() else {
             return Ok(None);
         };
         self.rest = rest;
-        let integer = |bytes| Item::Integer {
-            bytes,
-            signed: letter.is_ascii_lowercase(),
+        let bytes = match letter {
+            b'b' | b'B' | b'x' => 1,
+            b'h' | b'H' => 2,
+            b'l' | b'L' | b'T' | b'd' => 8,
+            b'i' | b'I' => self.integer_bytes()?,
+            b'f' => 4,
+            b'c' => self.number()?.unwrap_or(1),
+            _ => 0,
         };
-        Ok(Some(match letter {
-            b'b' | b'B' => integer(1),
-            b'h' | b'H' => integer(2),
-            b'l' | b'L' | b'T' => integer(8),
-            b'i' | b'I' => integer(self.integer_bytes()?),
-            b'f' => Item::Float { bytes: 4 },
-            b'd' | b'n' => Item::Float { bytes: 8 },
-            b'x' => Item::Pad,
-            b's' => Item::Text { bytes: None },
-            b'c' => Item::Text {
-                bytes: Some(self.number()?.unwrap_or(1)),
-            },
-            b' ' => Item::Setting,
-            b'<' | b'>' => {
-                self.big_endian = letter == b'>';
-                Item::Setting
-            }
-            b'!' => {
-                let alignment = self.number()?.unwrap_or(ALIGNMENT);
-                if alignment == 0 || !alignment.is_power_of_two() {
-                    return Err(format!("alignment {alignment} is not a power of 2"));
-                }
-                self.alignment = alignment;
-                Item::Setting
-            }
-            other => {
-                return Err(self.refuse(&format!("invalid format option '{}'", char::from(other))));
-            }
-        }))
+        Ok(Some(Item { letter, bytes }))
     }
 
-    /// Bytes to fill before an item at `at`.
+    /// Does what a setting says.
+    fn set(&mut self, letter: u8) -> Result<(), Message> {
+        match letter {
+            b' ' => {}
+            b'<' | b'>' => self.big_endian = letter == b'>',
+            b'!' => {
+                let alignment = self.number()?.unwrap_or(ALIGNMENT);
+                if !alignment.is_power_of_two() {
+                    return Err(format!("alignment {alignment} is not a power of 2").into());
+                }
+                self.alignment = alignment;
+            }
+            other => {
+                let why = [b"invalid format option '", &[other][..], b"'"].concat();
+                return Err(self.refuse(&why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes to fill before an item at `at`; made for sizes that are powers of two, and defined by
+    /// this formula for others.
     fn padding(&self, item: Item, at: usize) -> usize {
-        let aligned = matches!(item, Item::Integer { .. } | Item::Float { .. });
-        let alignment = item.bytes().min(self.alignment);
-        if !aligned || alignment <= 1 || !alignment.is_power_of_two() {
+        if item.bytes == 0 || item.letter == b'c' {
             return 0;
         }
-        (alignment - (at & (alignment - 1))) & (alignment - 1)
+        let mask = item.bytes.min(self.alignment) - 1;
+        (mask + 1).wrapping_sub(at & mask) & mask
     }
 }
 
-fn pack(arguments: &MultiValue) -> Result<Vec<u8>, String> {
-    let text = format_of("pack", arguments)?;
+fn pack(arguments: &MultiValue) -> Result<Vec<u8>, Message> {
+    let text = text_at("pack", arguments, 0)?;
     let mut format = Format::new("pack", &text);
     let mut out = Vec::new();
     let mut at = 1;
     while let Some(item) = format.next()? {
         let padding = format.padding(item, out.len());
-        if out.len() + padding + item.bytes() > PACKED_BYTES_MAX {
-            return Err("too much to pack".to_owned());
+        if out.len() + padding + item.bytes > PACKED_BYTES_MAX {
+            return Err("too much to pack".into());
         }
         out.resize(out.len() + padding, 0);
-        match item {
-            Item::Setting => continue,
-            Item::Pad => {
+        match item.letter {
+            b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
+                let bits = bits(number_at("pack", arguments, at)?);
+                write_integer(&mut out, bits, item.bytes, format.big_endian);
+            }
+            b'f' | b'd' => {
+                let number = number_at("pack", arguments, at)?;
+                write_float(&mut out, number, item.bytes, format.big_endian);
+            }
+            b'c' | b's' => {
+                let text = text_at("pack", arguments, at)?;
+                write_text(&mut out, &text, item, at + 1)?;
+            }
+            b'x' => {
                 out.push(0);
                 continue;
             }
-            Item::Integer { bytes, .. } => {
-                let number = number_at("pack", arguments, at)?;
-                write_integer(&mut out, number::integer(number), bytes, format.big_endian);
-            }
-            Item::Float { bytes } => {
-                let number = number_at("pack", arguments, at)?;
-                write_float(&mut out, number, bytes, format.big_endian);
-            }
-            Item::Text { bytes } => {
-                let text = text_at("pack", arguments, at)?;
-                write_text(&mut out, &text, bytes, at + 1)?;
+            setting => {
+                format.set(setting)?;
+                continue;
             }
         }
         at += 1;
@@ -203,7 +180,19 @@ fn pack(arguments: &MultiValue) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-fn write_integer(out: &mut Vec<u8>, value: i64, bytes: usize, big_endian: bool) {
+/// A number as the bits of an integer: of 64 unsigned bits, or signed when it is negative. What
+/// does not fit is what the machines that Redis runs on make of it.
+fn bits(number: f64) -> u64 {
+    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+    if number >= TWO_TO_63 {
+        let low = number::integer(number - TWO_TO_63) as u64;
+        low ^ (1 << 63)
+    } else {
+        number::integer(number) as u64
+    }
+}
+
+fn write_integer(out: &mut Vec<u8>, value: u64, bytes: usize, big_endian: bool) {
     let start = out.len();
     let low = value.to_le_bytes();
     out.extend((0..bytes).map(|at| low.get(at).copied().unwrap_or(0)));
@@ -222,62 +211,56 @@ fn write_float(out: &mut Vec<u8>, value: f64, bytes: usize, big_endian: bool) {
 }
 
 /// A string whole with a zero, or so many bytes of it (all of them for 0).
-fn write_text(
-    out: &mut Vec<u8>,
-    text: &[u8],
-    bytes: Option<usize>,
-    at: usize,
-) -> Result<(), String> {
-    let length = match bytes {
-        None | Some(0) => text.len(),
-        Some(length) => length,
+fn write_text(out: &mut Vec<u8>, text: &[u8], item: Item, at: usize) -> Result<(), Message> {
+    let length = if item.bytes == 0 {
+        text.len()
+    } else {
+        item.bytes
     };
     let part = text
         .get(..length)
         .ok_or_else(|| format!("bad argument #{} to 'pack' (string too short)", at + 1))?;
     if out.len() + length >= PACKED_BYTES_MAX {
-        return Err("too much to pack".to_owned());
+        return Err("too much to pack".into());
     }
     out.extend_from_slice(part);
-    if bytes.is_none() {
+    if item.letter == b's' {
         out.push(0);
     }
     Ok(())
 }
 
-fn format_of(name: &str, arguments: &MultiValue) -> Result<Vec<u8>, String> {
-    text_at(name, arguments, 0)
-}
-
-fn text_at(name: &str, arguments: &MultiValue, at: usize) -> Result<Vec<u8>, String> {
+fn text_at(name: &str, arguments: &MultiValue, at: usize) -> Result<Vec<u8>, Message> {
     match arguments.get(at) {
         value @ Some(Value::String(_) | Value::Integer(_) | Value::Number(_)) => Ok(text_of(value)),
-        other => Err(bad_argument(at + 1, name, "string", other)),
+        other => Err(bad_argument(at + 1, name, "string", shown(name, other, at)).into()),
     }
 }
 
 /// A number, or the message that there is none.
-fn number_at(name: &str, arguments: &MultiValue, at: usize) -> Result<f64, String> {
+fn number_at(name: &str, arguments: &MultiValue, at: usize) -> Result<f64, Message> {
     let value = arguments.get(at);
-    // Where nothing is left, Redis says that it got nil.
-    let shown = Some(value.unwrap_or(&Value::Nil));
-    number_of(value).ok_or_else(|| bad_argument(at + 1, name, "number", shown))
+    let wrong = || bad_argument(at + 1, name, "number", shown(name, value, at)).into();
+    number_of(value).ok_or_else(wrong)
 }
 
-fn unpack(lua: &Lua, arguments: &MultiValue) -> mlua::Result<Result<MultiValue, String>> {
+/// Where nothing is left to be packed, Redis says that it got nil.
+fn shown<'a>(name: &str, value: Option<&'a Value>, at: usize) -> Option<&'a Value> {
+    value.or_else(|| (at > 0 && name == "pack").then_some(&Value::Nil))
+}
+
+fn unpack(lua: &Lua, arguments: &MultiValue) -> mlua::Result<Result<MultiValue, Message>> {
     let given = || {
-        let text = format_of("unpack", arguments)?;
+        let text = text_at("unpack", arguments, 0)?;
         let data = text_at("unpack", arguments, 1)?;
         let start = match arguments.get(2) {
             None | Some(Value::Nil) => 1,
-            Some(_) => number::integer(number_at("unpack", arguments, 2)?),
+            Some(_) => number::integer(number_at("unpack", arguments, 2)?) as usize,
         };
         if start == 0 {
-            let message = "bad argument #3 to 'unpack' (offset must be 1 or greater)";
-            return Err(message.to_owned());
+            return Err("bad argument #3 to 'unpack' (offset must be 1 or greater)".into());
         }
-        let start = usize::try_from(start - 1).map_err(|_| TOO_SHORT.to_owned())?;
-        Ok((text, data, start))
+        Ok((text, data, start - 1))
     };
     let (text, data, start) = match given() {
         Ok(given) => given,
@@ -298,26 +281,20 @@ fn unpack(lua: &Lua, arguments: &MultiValue) -> mlua::Result<Result<MultiValue, 
             Err(Failed::Machine(error)) => return Err(error),
         }
     }
-    let end = Value::Integer((unpacker.at + 1) as mlua::Integer);
+    let end = Value::Number(unpacker.at.wrapping_add(1) as i64 as f64);
     Ok(Ok(unpacker.values.into_iter().chain([end]).collect()))
 }
 
 const TOO_SHORT: &str = "bad argument #2 to 'unpack' (data string too short)";
 
 enum Failed {
-    Message(String),
+    Message(Message),
     Machine(mlua::Error),
 }
 
-impl From<String> for Failed {
-    fn from(message: String) -> Self {
-        Self::Message(message)
-    }
-}
-
-impl From<mlua::Error> for Failed {
-    fn from(error: mlua::Error) -> Self {
-        Self::Machine(error)
+impl<M: Into<Message>> From<M> for Failed {
+    fn from(message: M) -> Self {
+        Self::Message(message.into())
     }
 }
 
@@ -331,8 +308,8 @@ struct Unpacker<'a> {
 
 impl<'a> Unpacker<'a> {
     fn take(&mut self, bytes: usize) -> Result<&'a [u8], Failed> {
-        let rest = self.data.get(self.at..).unwrap_or_default();
-        let taken = rest.get(..bytes).ok_or_else(|| TOO_SHORT.to_owned())?;
+        let rest = self.data.get(self.at..).ok_or(TOO_SHORT)?;
+        let taken = rest.get(..bytes).ok_or(TOO_SHORT)?;
         self.at += bytes;
         Ok(taken)
     }
@@ -342,57 +319,56 @@ impl<'a> Unpacker<'a> {
         let Some(item) = self.format.next()? else {
             return Ok(false);
         };
-        let padding = self.format.padding(item, self.at);
-        self.take(padding)?;
+        self.at = self.at.wrapping_add(self.format.padding(item, self.at));
         if self.values.len() >= VALUES_MAX {
-            return Err("too many results to unpack".to_owned().into());
+            return Err("too many results to unpack".into());
         }
-        match item {
-            Item::Setting => {}
-            Item::Pad => {
-                self.take(1)?;
+        let bytes = self.take(item.bytes)?;
+        let value = match item.letter {
+            b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
+                let signed = item.letter.is_ascii_lowercase();
+                Value::Number(read_integer(bytes, signed, self.format.big_endian))
             }
-            Item::Integer { bytes, signed } => {
-                let bytes = self.take(bytes)?;
-                let value = read_integer(bytes, signed, self.format.big_endian);
-                self.values.push(Value::Number(value));
+            b'f' | b'd' => Value::Number(read_float(bytes, self.format.big_endian)),
+            b'c' if item.bytes == 0 => {
+                let length = self.length()?;
+                self.text(length)?
             }
-            Item::Float { bytes } => {
-                let bytes = self.take(bytes)?;
-                let value = read_float(bytes, self.format.big_endian);
-                self.values.push(Value::Number(value));
-            }
-            Item::Text { bytes } => self.text(bytes)?,
-        }
-        Ok(true)
-    }
-
-    fn text(&mut self, bytes: Option<usize>) -> Result<(), Failed> {
-        let text = match bytes {
-            None => {
+            b'c' => self.text_of(bytes)?,
+            b's' => {
                 let rest = self.data.get(self.at..).unwrap_or_default();
                 let end = rest.iter().position(|&byte| byte == 0);
-                let end = end.ok_or_else(|| "unfinished string in data".to_owned())?;
-                let text = self.take(end)?;
+                let end = end.ok_or("unfinished string in data")?;
+                let text = self.text(end)?;
                 self.take(1)?;
                 text
             }
-            // The number before it says how long it is.
-            Some(0) => {
-                let length = match self.values.pop() {
-                    Some(Value::Number(number)) if number >= 0.0 => number as usize,
-                    _ => {
-                        let text = "format 'c0' needs a previous size";
-                        return Err(text.to_owned().into());
-                    }
-                };
-                self.take(length)?
+            b'x' => return Ok(true),
+            setting => {
+                self.format.set(setting)?;
+                return Ok(true);
             }
-            Some(length) => self.take(length)?,
         };
-        let text = self.lua.create_string(text)?;
-        self.values.push(Value::String(text));
-        Ok(())
+        self.values.push(value);
+        Ok(true)
+    }
+
+    /// The length that the value before has said, which is no result then.
+    fn length(&mut self) -> Result<usize, Failed> {
+        let number = number_of(self.values.last());
+        let number = number.ok_or("format 'c0' needs a previous size")?;
+        self.values.pop();
+        usize::try_from(number::integer(number)).map_err(|_| TOO_SHORT.into())
+    }
+
+    fn text(&mut self, length: usize) -> Result<Value, Failed> {
+        let bytes = self.take(length)?;
+        self.text_of(bytes)
+    }
+
+    fn text_of(&self, bytes: &[u8]) -> Result<Value, Failed> {
+        let text = self.lua.create_string(bytes).map_err(Failed::Machine)?;
+        Ok(Value::String(text))
     }
 }
 
@@ -405,14 +381,13 @@ fn read_integer(bytes: &[u8], signed: bool, big_endian: bool) -> f64 {
     } else {
         bytes.iter().rev().for_each(&mut add);
     }
-    if !signed {
-        return value as f64;
+    // Beyond 64 bits the distance wraps, as on the machines that Redis runs on.
+    let sign = u64::MAX << ((8 * bytes.len()).wrapping_sub(1) & 63);
+    match (signed, value & sign) {
+        (false, _) => value as f64,
+        (true, 0) => value as i64 as f64,
+        (true, _) => (value | sign) as i64 as f64,
     }
-    let unused = 64 - 8 * bytes.len().min(8) as u32;
-    if unused == 64 {
-        return 0.0;
-    }
-    (((value << unused) as i64) >> unused) as f64
 }
 
 fn read_float(bytes: &[u8], big_endian: bool) -> f64 {
@@ -428,19 +403,26 @@ fn read_float(bytes: &[u8], big_endian: bool) -> f64 {
     }
 }
 
-fn size(arguments: &MultiValue) -> Result<usize, String> {
-    let text = format_of("size", arguments)?;
+/// Letters and digits that mean nothing are passed over here.
+fn size(arguments: &MultiValue) -> Result<usize, Message> {
+    let text = text_at("size", arguments, 0)?;
     let mut format = Format::new("size", &text);
     let mut total = 0usize;
     while let Some(item) = format.next()? {
         match item {
-            Item::Text { bytes: None } => {
-                return Err(format.refuse("option 's' has no fixed size"));
+            Item { letter: b's', .. } => {
+                return Err(format.refuse(b"option 's' has no fixed size"));
             }
-            Item::Text { bytes: Some(0) } => {
-                return Err(format.refuse("option 'c0' has no fixed size"));
+            Item {
+                letter: b'c',
+                bytes: 0,
+            } => {
+                return Err(format.refuse(b"option 'c0' has no fixed size"));
             }
-            item => total += format.padding(item, total) + item.bytes(),
+            item if item.letter.is_ascii_alphanumeric() => {
+                total += format.padding(item, total) + item.bytes;
+            }
+            item => format.set(item.letter)?,
         }
     }
     Ok(total)

@@ -5,10 +5,8 @@
 -- knows the guards.
 local host = ...
 
-local error, type, next, select = error, type, next, select
-local tostring, tonumber = tostring, tonumber
-local rawset, rawget, setmetatable, getmetatable = rawset, rawget, setmetatable, getmetatable
-local pcall, xpcall, format = pcall, xpcall, string.format
+local error, type, next, tostring, format = error, type, next, tostring, string.format
+local pcall, setmetatable, getmetatable = pcall, setmetatable, getmetatable
 
 local READ_ONLY = "Attempt to modify a readonly table"
 
@@ -24,21 +22,6 @@ local function guard(content)
   return made
 end
 
--- The variant of a function that writes to its first argument: not to a guard.
-local function guarded(name, write)
-  return function(...)
-    local target = ...
-    if content_of[target] then
-      error(READ_ONLY, 0)
-    end
-    if type(target) ~= "table" then
-      local got = select("#", ...) == 0 and "no value" or type(target)
-      error(format("bad argument #1 to '%s' (table expected, got %s)", name, got), 2)
-    end
-    return write(...)
-  end
-end
-
 local function copied(from, names)
   local made = {}
   for name in names:gmatch("%S+") do
@@ -52,90 +35,30 @@ local globals = copied(_G, [[
   _VERSION
 ]])
 
--- Errors that the host raises are objects of the host; scripts see a string or a table.
-local seen = host.seen
-
--- Errors of commands are tables; `pcall` gives their texts, as it did when they were texts.
-local function caught(ok, ...)
-  if ok then
-    return ok, ...
-  end
-  local failure = seen(...)
-  if type(failure) == "table" then
-    local text = rawget(failure, "err")
-    if type(text) == "string" or type(text) == "number" then
-      return false, text
-    end
-  end
-  return false, failure
+-- A function of the host that does its part before the original, or after it.
+local closure = host.closure
+local function reading(original, kept)
+  return closure(host.reading, kept or false, content_of, original)
 end
 
-function globals.pcall(...)
-  return caught(pcall(...))
-end
-
-function globals.xpcall(run, handle)
-  return xpcall(run, function(failure)
-    return handle(seen(failure))
-  end)
-end
-
--- Slots of Lua's stack that one function may use.
-local SLOTS_MAX = 8000
-local unpack = unpack
-
--- The original counts in C integers, which overflow.
-function globals.unpack(list, first, last)
-  if type(list) ~= "table" then
-    error(format("bad argument #1 to 'unpack' (table expected, got %s)", type(list)), 2)
-  end
-  local from, to = tonumber(first or 1), tonumber(last or #list)
-  if not from or not to then
-    local number, got = from and 3 or 2, type(from and last or first)
-    error(format("bad argument #%d to 'unpack' (number expected, got %s)", number, got), 2)
-  end
-  if from > to then
-    return
-  end
-  local given = first == nil and last == nil and 1 or 3
-  if not (to - from + 1 + given <= SLOTS_MAX and from >= -2^31 and to < 2^31) then
-    error("too many results to unpack", 2)
-  end
-  if given == 1 then
-    return unpack(list)
-  end
-  return unpack(list, from, to)
-end
-
-globals.rawset = guarded("rawset", rawset)
-globals.setmetatable = guarded("setmetatable", setmetatable)
-
-function globals.rawget(target, ...)
-  return rawget(content_of[target] or target, ...)
-end
-
-function globals.next(target, ...)
-  return next(content_of[target] or target, ...)
-end
-
-function globals.pairs(...)
-  local target = ...
-  if type(target) ~= "table" then
-    local got = select("#", ...) == 0 and "no value" or type(target)
-    error(format("bad argument #1 to 'pairs' (table expected, got %s)", got), 2)
-  end
-  return next, content_of[target] or target, nil
+local function writing(original)
+  return closure(host.writing, false, content_of, original)
 end
 
 local shown_metatables = setmetatable({}, { __mode = "k" })
 
-function globals.getmetatable(...)
-  local target = ...
-  if content_of[target] then
-    return shown_metatables[target]
-  end
-  return getmetatable(...)
-end
+globals.next = reading(next)
+globals.pairs = reading(pairs, globals.next)
+globals.rawget = reading(rawget)
+globals.rawset = writing(rawset)
+globals.getmetatable = closure(host.get_metatable, shown_metatables, content_of, getmetatable)
+globals.setmetatable = closure(host.set_metatable, false, content_of, setmetatable)
+globals.unpack = host.unpack
+
+-- Errors that the host raises are objects of the host; scripts see a string or a table.
+local seen = host.seen
+globals.pcall = closure(host.pcall, seen)
+globals.xpcall = closure(host.xpcall, seen)
 
 local libraries = {
   string = copied(string, [[
@@ -153,23 +76,14 @@ local libraries = {
   struct = host.struct,
   bit = host.bit,
 }
+
 for _, name in next, { "insert", "remove", "sort", "setn" } do
-  libraries.table[name] = guarded(name, table[name])
+  libraries.table[name] = writing(table[name])
 end
 libraries.math.random = host.random
 libraries.math.randomseed = host.randomseed
 
-local function resumed(ok, ...)
-  if ok then
-    return ok, ...
-  end
-  return false, seen(...)
-end
-
-local resume = coroutine.resume
-function libraries.coroutine.resume(...)
-  return resumed(resume(...))
-end
+libraries.coroutine.resume = closure(host.resume, seen, false, coroutine.resume)
 
 libraries.redis = host.redis
 for name, library in next, libraries do
@@ -177,48 +91,10 @@ for name, library in next, libraries do
 end
 globals.server = globals.redis
 
--- Chunks that a script compiles see what the script sees; binary ones could crash the machine.
-local function compile_text(text, name)
-  local made, message = host.compile(text, name)
-  if made then
-    return made
-  end
-  return nil, message
-end
-
-function globals.loadstring(text, name)
-  if type(text) == "number" then
-    text = tostring(text)
-  end
-  if type(text) ~= "string" then
-    error(format("bad argument #1 to 'loadstring' (string expected, got %s)", type(text)), 2)
-  end
-  return compile_text(text, name or text)
-end
-
-function globals.load(read, name)
-  if type(read) ~= "function" then
-    error(format("bad argument #1 to 'load' (function expected, got %s)", type(read)), 2)
-  end
-  local parts, bytes = {}, 0
-  while true do
-    local part = read()
-    if part == nil or part == "" then
-      break
-    end
-    if type(part) ~= "string" then
-      return nil, "reader function must return a string"
-    end
-    bytes = bytes + #part
-    if bytes > host.chunk_bytes_max then
-      return nil, "chunk is too long"
-    end
-    parts[#parts + 1] = part
-  end
-  return compile_text(table.concat(parts), name or "=(load)")
-end
-
 local function unknown_global(_, name)
+  if type(name) ~= "string" and type(name) ~= "number" then
+    error("Second argument to luaProtectedTableError must be a string or number", 2)
+  end
   error(format("Script attempted to access nonexistent global variable '%s'", tostring(name)), 2)
 end
 
@@ -232,6 +108,35 @@ shown_metatables[visible] = guard({ __index = unknown_global })
 getmetatable("").__index = libraries.string
 getmetatable("").__metatable = guard({ __index = globals.string })
 
+-- Chunks that a script compiles see what the script sees.
+local compile = closure(host.compile, visible)
+globals.loadstring = compile
+
+-- The chunk that a function reads piece by piece.
+local function compile_pieces(read, name)
+  local parts, bytes = {}, 0
+  while true do
+    local ok, part = pcall(read)
+    if not ok then
+      return nil, seen(part)
+    end
+    if part == nil or part == "" then
+      break
+    end
+    if type(part) ~= "string" and type(part) ~= "number" then
+      return nil, "reader function must return a string"
+    end
+    part = tostring(part)
+    bytes = bytes + #part
+    if bytes > host.chunk_bytes_max then
+      return nil, "chunk is too long"
+    end
+    parts[#parts + 1] = part
+  end
+  return compile(table.concat(parts), name)
+end
+globals.load = closure(host.load, compile_pieces)
+
 -- All that the code of a library sees while it is loaded; what it makes sees the rest later.
 local registering = copied(host.redis, [[
   log LOG_DEBUG LOG_VERBOSE LOG_NOTICE LOG_WARNING REDIS_VERSION REDIS_VERSION_NUM
@@ -242,36 +147,16 @@ loading.server = loading.redis
 setmetatable(loading, { __index = unknown_global })
 
 local scripts = {}
-local on_error, given, protected = host.on_error, host.given, host.protected
+local on_error = host.on_error
 
-local made = {
-  environment = visible,
+return {
+  compile = compile,
   scripts = scripts,
   view = view,
   globals = globals,
   loading = loading,
   registering = registering,
+  run = closure(host.run, globals, scripts, on_error),
+  run_function = closure(host.run_function, on_error),
+  run_loader = closure(host.run_loader, on_error),
 }
-
--- Runs a script.
-function made.run(id)
-  globals.KEYS, globals.ARGV = given()
-  return protected(scripts[id], on_error)
-end
-
--- Runs a function of a library.
-function made.run_function(callback)
-  local keys, arguments = given()
-  local function run()
-    return callback(keys, arguments)
-  end
-  -- On one line: a script that is to end fails on every further one.
-  return protected(run, on_error)
-end
-
--- Runs the code of a library.
-function made.run_loader(code)
-  return protected(code, on_error)
-end
-
-return made

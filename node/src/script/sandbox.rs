@@ -1,9 +1,10 @@
 //! The machine: a Lua state with what scripts see, its limits, and how a script is run in it.
 
 use super::failure::raised;
-use super::stack::Functions;
-use super::{Interrupt, Running, api, bit, cjson, cmsgpack, failure, interrupt, number, pack};
-use mlua::chunk::ChunkMode;
+use super::stack::{self, Calls};
+use super::{
+    Interrupt, Running, api, bit, cjson, cmsgpack, failure, interrupt, natives, number, pack,
+};
 use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, RegistryKey, StdLib, Table, Value};
 use protocol::resp::Protocol;
 use std::cell::{Cell, RefCell};
@@ -86,12 +87,20 @@ pub struct Shared {
     pub reply: RefCell<Vec<u8>>,
 }
 
+/// What a machine is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Scripts,
+    Libraries,
+}
+
 pub struct Machine {
     lua: Lua,
     pub shared: Rc<Shared>,
     scripts: Table,
-    environment: Table,
-    /// The metatable of the environment, which says whether that shows `globals` or `loading`.
+    /// `loadstring`.
+    compile: Function,
+    /// The metatable of what scripts see, which says whether that shows `globals` or `loading`.
     view: Table,
     globals: Table,
     /// All that the code of a library sees while it is loaded.
@@ -104,7 +113,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn new() -> mlua::Result<Self> {
+    pub fn new(purpose: Purpose) -> mlua::Result<Self> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
         let options = LuaOptions::new().catch_rust_panics(false);
         let lua = Lua::new_with(libraries, options)?;
@@ -125,15 +134,13 @@ impl Machine {
             random: Cell::new(RANDOM_START),
             reply: RefCell::default(),
         });
-        let host = host(&lua, &shared)?;
+        let host = host(&lua, &shared, purpose)?;
         let prelude = lua.load(include_str!("prelude.lua"));
         let made: Table = prelude.set_name(failure::PRELUDE).call(&host)?;
-        let environment: Table = made.get("environment")?;
-        host.raw_set("compile", compiler(&lua, &environment)?)?;
         let machine = Self {
             shared,
             scripts: made.get("scripts")?,
-            environment,
+            compile: made.get("compile")?,
             view: made.get("view")?,
             globals: made.get("globals")?,
             loading: made.get("loading")?,
@@ -152,12 +159,12 @@ impl Machine {
         self.lua.used_memory() as u64
     }
 
-    /// Compiles text that sees what scripts see.
-    pub fn compile(&self, name: &str, body: &[u8]) -> mlua::Result<Function> {
-        let chunk = self.lua.load(body).set_name(name);
-        let environment = self.environment.clone();
-        let chunk = chunk.set_mode(ChunkMode::Text);
-        chunk.set_environment(environment).into_function()
+    /// Compiles text that sees what scripts see, or tells why it cannot be.
+    pub fn compile(&self, name: &str, body: &[u8]) -> mlua::Result<Result<Function, Vec<u8>>> {
+        let body = self.lua.create_string(body)?;
+        let made: (Option<Function>, Option<LuaString>) = self.compile.call((body, name))?;
+        let text = made.1.map(|text| text.as_bytes().to_vec());
+        Ok(made.0.ok_or_else(|| text.unwrap_or_default()))
     }
 
     /// Adds a function to `redis` as libraries see it while they are loaded.
@@ -188,13 +195,11 @@ impl Machine {
 
     /// Compiles a script.
     pub fn define(&self, id: u64, body: &[u8]) -> Result<(), Vec<u8>> {
-        let compiled = self
-            .compile("@user_script", body)
-            .and_then(|function| self.scripts.raw_set(id, function));
-        compiled.map_err(|error| {
-            let text = failure::syntax(&error);
-            format!("ERR Error compiling script (new function): {text}").into_bytes()
-        })
+        let failed = |error: mlua::Error| failure::of_machine(&error, "");
+        match self.compile("@user_script", body).map_err(failed)? {
+            Ok(function) => self.scripts.raw_set(id, function).map_err(failed),
+            Err(text) => Err([COMPILING, &text].concat()),
+        }
     }
 
     pub fn forget(&self, id: u64) -> Result<(), Vec<u8>> {
@@ -244,11 +249,13 @@ impl Machine {
     }
 }
 
+const COMPILING: &[u8] = b"ERR Error compiling script (new function): ";
+
 /// Capacity of the reply buffer that is kept between scripts.
 const KEPT_BYTES: usize = 64 * 1024;
 
 /// The functions that the prelude gets.
-fn host(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
+fn host(lua: &Lua, shared: &Rc<Shared>, purpose: Purpose) -> mlua::Result<Table> {
     let host = lua.create_table()?;
     let state = Rc::clone(shared);
     let seen = move |lua: &Lua, error: Value| failure::seen(lua, &state, error);
@@ -256,10 +263,10 @@ fn host(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     let state = Rc::clone(shared);
     let on_error = move |lua: &Lua, error: Value| failure::located(lua, &state, error);
     host.raw_set("on_error", lua.create_function(on_error)?)?;
-    let calls = Functions::new(lua)?;
-    host.raw_set("redis", api::functions(lua, shared, &calls)?)?;
-    host.raw_set("given", calls.given)?;
-    host.raw_set("protected", calls.protected)?;
+    let calls = Calls::new(lua)?;
+    host.raw_set("redis", api::functions(lua, shared, &calls, purpose)?)?;
+    stack::add(lua, &host)?;
+    natives::add(lua, &host)?;
     host.raw_set("cjson", cjson::functions(lua)?)?;
     host.raw_set("cmsgpack", cmsgpack::functions(lua)?)?;
     host.raw_set("struct", pack::functions(lua)?)?;
@@ -274,30 +281,12 @@ fn host(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     Ok(host)
 }
 
-/// Compiles text for scripts: the function, or nothing and the message.
-fn compiler(lua: &Lua, environment: &Table) -> mlua::Result<Function> {
-    let environment = environment.clone();
-    lua.create_function(move |lua, (text, name): (LuaString, LuaString)| {
-        // The text as a name may be long; it is shown by its beginning.
-        let text = text.as_bytes();
-        let chunk = lua.load(&*text).set_name(name.to_string_lossy());
-        let chunk = chunk.set_mode(ChunkMode::Text);
-        match chunk.set_environment(environment.clone()).into_function() {
-            Ok(function) => Ok((Value::Function(function), Value::Nil)),
-            Err(error) => {
-                let message = lua.create_string(failure::syntax(&error))?;
-                Ok((Value::Nil, Value::String(message)))
-            }
-        }
-    })
-}
-
 /// A number as Lua takes one from a value.
 pub fn number_of(value: Option<&Value>) -> Option<f64> {
     match value? {
         Value::Integer(integer) => Some(*integer as f64),
         Value::Number(number) => Some(*number),
-        Value::String(text) => text.to_str().ok()?.trim().parse().ok(),
+        Value::String(text) => number::of_text(&text.as_bytes()),
         _ => None,
     }
 }
@@ -325,21 +314,22 @@ fn random(shared: &Shared, arguments: &MultiValue) -> Result<f64, String> {
     let drawn = drawn % max / max;
     let bound = |at: usize| {
         let value = arguments.get(at);
-        let found = number_of(value).map(|number| number::integer(number) as f64);
+        let found = number_of(value).map(|number| number::integer(number) as i32);
         found.ok_or_else(|| bad_argument(at + 1, "random", "number", value))
     };
     let empty = |at| format!("bad argument #{at} to 'random' (interval is empty)");
     match arguments.len() {
         0 => Ok(drawn),
         1 => bound(0).and_then(|upper| {
-            let fits = upper >= 1.0;
-            fits.then(|| (drawn * upper).floor() + 1.0)
+            let fits = upper >= 1;
+            fits.then(|| (drawn * f64::from(upper)).floor() + 1.0)
                 .ok_or_else(|| empty(1))
         }),
         2 => bound(0).and_then(|lower| {
             let upper = bound(1)?;
+            let width = upper.wrapping_sub(lower).wrapping_add(1);
             let fits = lower <= upper;
-            fits.then(|| (drawn * (upper - lower + 1.0)).floor() + lower)
+            fits.then(|| (drawn * f64::from(width)).floor() + f64::from(lower))
                 .ok_or_else(|| empty(2))
         }),
         _ => Err("wrong number of arguments".to_owned()),

@@ -18,7 +18,7 @@
 #![allow(unsafe_code)]
 
 use super::call;
-use mlua::{Function, Lua, ffi};
+use mlua::{Function, Lua, Table, ffi};
 use std::any::Any;
 use std::cell::Cell;
 use std::ffi::{c_char, c_int};
@@ -187,44 +187,86 @@ unsafe extern "C-unwind" fn call_returning(state: *mut ffi::lua_State) -> c_int 
     unsafe { enter(state, call::pcall) }
 }
 
-unsafe extern "C-unwind" fn given(state: *mut ffi::lua_State) -> c_int {
-    // SAFETY: called by Lua.
-    unsafe { enter(state, call::given) }
+/// Runs a script: globals, scripts by number and the handler of errors are kept by the function.
+///
+/// What the safe interface has for this makes a function of its own for each call. And no Lua code
+/// may be between: `error` could name it as a place.
+unsafe extern "C-unwind" fn run(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: the host calls with the number of a script; errors find nothing to drop here.
+    unsafe {
+        enter(state, call::given);
+        ffi::lua_setfield(state, ffi::lua_upvalueindex(1), c"ARGV".as_ptr());
+        ffi::lua_setfield(state, ffi::lua_upvalueindex(1), c"KEYS".as_ptr());
+        ffi::lua_rawget_(state, ffi::lua_upvalueindex(2));
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(3));
+        protected(state, 0)
+    }
 }
 
-/// `xpcall`: calls the first argument; the second makes of an error what is given then.
-///
-/// That of the safe interface makes a function of its own for each call.
-unsafe extern "C-unwind" fn protected(state: *mut ffi::lua_State) -> c_int {
-    // SAFETY: the prelude calls with a function and a handler; errors find nothing to drop here.
+/// Runs a function of a library; the handler of errors is kept.
+unsafe extern "C-unwind" fn run_function(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: the host calls with the function; errors find nothing to drop here.
     unsafe {
-        ffi::lua_settop(state, 2);
+        enter(state, call::given);
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1));
+        protected(state, 2)
+    }
+}
+
+/// Runs the code of a library; the handler of errors is kept.
+unsafe extern "C-unwind" fn run_loader(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: the host calls with the code; errors find nothing to drop here.
+    unsafe {
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1));
+        protected(state, 0)
+    }
+}
+
+/// With a function, so many arguments and the handler of errors on the stack: whether it went well,
+/// and what it gives or what the handler makes of its error.
+pub unsafe fn protected(state: *mut ffi::lua_State, arguments: c_int) -> c_int {
+    // SAFETY: the callers have put the handler last. Whether it went well lies below the function
+    // all the while: what it gives may take all the room that there is.
+    unsafe {
         ffi::lua_insert(state, 1);
-        let failed = ffi::lua_pcall(state, 0, ffi::LUA_MULTRET, 1);
-        ffi::lua_pushboolean(state, c_int::from(failed == 0));
-        ffi::lua_replace(state, 1);
+        ffi::lua_pushboolean(state, 1);
+        ffi::lua_insert(state, 2);
+        if ffi::lua_pcall(state, arguments, ffi::LUA_MULTRET, 1) != 0 {
+            ffi::lua_pushboolean(state, 0);
+            ffi::lua_replace(state, 2);
+        }
+        ffi::lua_remove(state, 1);
         ffi::lua_gettop(state)
     }
 }
 
-/// The functions of this file, for Lua.
-pub struct Functions {
-    pub call: Function,
-    pub pcall: Function,
-    /// Gives the tables of the keys and of the other arguments.
-    pub given: Function,
-    pub protected: Function,
+/// The functions of this file, for the prelude; `closure` makes those of them that keep values.
+pub fn add(lua: &Lua, host: &Table) -> mlua::Result<()> {
+    let all: [(&str, ffi::lua_CFunction); 3] = [
+        ("run", run),
+        ("run_function", run_function),
+        ("run_loader", run_loader),
+    ];
+    for (name, function) in all {
+        // SAFETY: they keep to what Lua asks of its functions; see the head of this file.
+        host.raw_set(name, unsafe { lua.create_c_function(function)? })?;
+    }
+    Ok(())
 }
 
-impl Functions {
+/// `redis.call` and `redis.pcall`.
+pub struct Calls {
+    pub call: Function,
+    pub pcall: Function,
+}
+
+impl Calls {
     pub fn new(lua: &Lua) -> mlua::Result<Self> {
         // SAFETY: they keep to what Lua asks of its functions; see the head of this file.
         unsafe {
             Ok(Self {
                 call: lua.create_c_function(call_raising)?,
                 pcall: lua.create_c_function(call_returning)?,
-                given: lua.create_c_function(given)?,
-                protected: lua.create_c_function(protected)?,
             })
         }
     }

@@ -93,6 +93,8 @@ fn read(buffer: &[u8], at: usize, depth: usize) -> Read {
         b'+' => Ok(Some((Reply::Simple(text()), next))),
         b'-' => Ok(Some((Reply::Error(text()), next))),
         b':' => Ok(Some((Reply::Integer(number(line)?), next))),
+        // Big numbers are left as text.
+        b'(' => Ok(Some((Reply::Bulk(line.to_vec()), next))),
         b'_' => Ok(Some((Reply::Null, next))),
         b'#' => Ok(Some((Reply::Boolean(line == b"t"), next))),
         b',' => {
@@ -186,6 +188,7 @@ mod tests {
         check("*-1\r\n", &Reply::Null);
         check("=6\r\ntxt:hi\r\n", &Reply::Bulk(b"hi".to_vec()));
         check(",1.5\r\n", &Reply::Double(1.5));
+        check("(123\r\n", &Reply::Bulk(b"123".to_vec()));
         let pair = (Reply::Bulk(b"a".to_vec()), Reply::Integer(1));
         check("%1\r\n$1\r\na\r\n:1\r\n", &Reply::Map(vec![pair]));
     }

@@ -176,12 +176,12 @@ impl<'a> ReplyWriter<'a> {
     }
 
     /// Text for people; `format` is three letters, `txt` or `mkd`. A bulk string in RESP2.
-    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+    pub fn verbatim(&mut self, format: &[u8; 3], text: &[u8]) {
         match self.protocol {
             Protocol::Resp2 => self.bulk(text),
             Protocol::Resp3 => {
                 self.header(b'=', (text.len() + 4) as i64);
-                self.out.extend_from_slice(format.as_bytes());
+                self.out.extend_from_slice(format);
                 self.out.push(b':');
                 self.out.extend_from_slice(text);
                 self.out.extend_from_slice(b"\r\n");
@@ -239,7 +239,7 @@ mod tests {
         check(|reply| reply.double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n");
         check(|reply| reply.double(1e20), "$5\r\n1e+20\r\n", ",1e+20\r\n");
         check(
-            |reply| reply.verbatim("txt", b"hi"),
+            |reply| reply.verbatim(b"txt", b"hi"),
             "$2\r\nhi\r\n",
             "=6\r\ntxt:hi\r\n",
         );

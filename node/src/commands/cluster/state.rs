@@ -43,7 +43,7 @@ pub fn info(context: &mut Context, _arguments: &[&[u8]]) {
              cluster_stats_messages_received:0\r\ntotal_cluster_links_buffer_limit_exceeded:0\r\n",
             if up { "ok" } else { "fail" }
         );
-        reply.verbatim("txt", text.as_bytes());
+        reply.verbatim(b"txt", text.as_bytes());
     });
 }
 

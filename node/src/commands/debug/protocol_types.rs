@@ -48,7 +48,7 @@ pub fn reply(context: &mut Context, kind: &[u8]) -> Result<(), Failure> {
             reply.integer(42);
             reply.bulk(b"Some real reply following the push reply");
         }
-        b"verbatim" => reply.verbatim("txt", b"This is a verbatim\nstring"),
+        b"verbatim" => reply.verbatim(b"txt", b"This is a verbatim\nstring"),
         b"true" => reply.boolean(true),
         b"false" => reply.boolean(false),
         b"bignum" if old => reply.bulk(BIG_NUMBER),

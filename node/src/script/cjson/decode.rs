@@ -1,6 +1,7 @@
 //! JSON to Lua values.
 
 use super::{Invalid, Settings};
+use crate::script::number;
 use mlua::{Lua, Value};
 
 /// Deepest nesting whatever the setting says: our own stack is bounded.
@@ -34,7 +35,7 @@ pub fn decode(lua: &Lua, settings: &Settings, text: &[u8]) -> Decoded<Value> {
     };
     let first = attempt!(decoder.next());
     let value = attempt!(decoder.value(first)?);
-    let last = attempt!(decoder.next());
+    let last = attempt!(decoder.next_as("the end"));
     if last.kind != Kind::End {
         return Ok(Err(last.unexpected("the end")));
     }
@@ -119,7 +120,8 @@ impl Decoder<'_> {
         }
         let at = self.at;
         let single = match self.text.get(at) {
-            None => Some(Kind::End),
+            // As for C a text ends at a zero.
+            None | Some(0) => Some(Kind::End),
             Some(b'{') => Some(Kind::ObjectBegin),
             Some(b'}') => Some(Kind::ObjectEnd),
             Some(b'[') => Some(Kind::ArrayBegin),
@@ -167,12 +169,12 @@ impl Decoder<'_> {
         if !is_number && (!may_be_invalid || strict) {
             return Err("invalid token");
         }
-        match read_number(rest) {
+        match number::read(rest) {
             Some((number, length)) => {
                 self.at += length;
                 Ok(Kind::Number(number))
             }
-            None if is_number => Err("invalid number"),
+            None if is_number || first == b'+' => Err("invalid number"),
             None => Err("invalid token"),
         }
     }
@@ -326,57 +328,4 @@ fn is_odd_number(text: &[u8]) -> bool {
         [first, ..] => matches!(first.to_ascii_lowercase(), b'i' | b'n'),
         [] => false,
     }
-}
-
-/// A number as C's `strtod` reads one from the beginning of a text, and its length.
-fn read_number(text: &[u8]) -> Option<(f64, usize)> {
-    let sign = usize::from(matches!(text.first(), Some(b'-' | b'+')));
-    let negative = text.first() == Some(&b'-');
-    let body = &text[sign..];
-    let signed = |value: f64| if negative { -value } else { value };
-    for (word, value) in [
-        ("infinity", f64::INFINITY),
-        ("inf", f64::INFINITY),
-        ("nan", f64::NAN),
-    ] {
-        let part = body.get(..word.len());
-        if part.is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes())) {
-            return Some((signed(value), sign + word.len()));
-        }
-    }
-    if body.len() > 2 && body[0] == b'0' && body[1].eq_ignore_ascii_case(&b'x') {
-        let digits = body[2..].iter().take_while(|b| b.is_ascii_hexdigit());
-        let count = digits.clone().count();
-        if count > 0 {
-            let value = digits.fold(0.0, |value, &digit| {
-                value * 16.0 + f64::from(char::from(digit).to_digit(16).unwrap_or(0))
-            });
-            return Some((signed(value), sign + 2 + count));
-        }
-    }
-    let digits = |from: usize| {
-        body[from..]
-            .iter()
-            .take_while(|b| b.is_ascii_digit())
-            .count()
-    };
-    let whole = digits(0);
-    let mut end = whole;
-    let mut fraction = 0;
-    if body.get(end) == Some(&b'.') {
-        fraction = digits(end + 1);
-        end += 1 + fraction;
-    }
-    if whole + fraction == 0 {
-        return None;
-    }
-    if matches!(body.get(end), Some(b'e' | b'E')) {
-        let signed = usize::from(matches!(body.get(end + 1), Some(b'-' | b'+')));
-        let from = end + 1 + signed;
-        if from <= body.len() && digits(from) > 0 {
-            end = from + digits(from);
-        }
-    }
-    let number: f64 = std::str::from_utf8(&body[..end]).ok()?.parse().ok()?;
-    Some((signed(number), sign + end))
 }

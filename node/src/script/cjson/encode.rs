@@ -1,12 +1,16 @@
 //! Lua values to JSON.
 
 use super::{Invalid, Settings};
-use crate::script::api::text_of;
 use crate::script::number::{self, HEX};
+use crate::script::sandbox::number_of;
 use mlua::{Table, Value};
 
 /// Deepest nesting whatever the setting says: our own stack is bounded.
 const DEPTH_MAX: usize = 5000;
+
+/// Most missing elements of an array, whatever the settings say: nothing else runs while they are
+/// written, and no script need be long to ask for billions.
+const HOLES_MAX: i64 = 1_000_000;
 
 /// The text, or the message why there is none.
 type Encoded<T> = mlua::Result<Result<T, String>>;
@@ -120,7 +124,10 @@ impl Encoder<'_> {
         table.for_each(|key: Value, _: Value| {
             match key {
                 Value::Integer(index) if index >= 1 => {
-                    max = max.max(index);
+                    // Indices beyond 32 bits are none, and what came before is forgotten.
+                    if index > max {
+                        max = i32::try_from(index).map_or(i64::from(i32::MIN), i64::from);
+                    }
                     items += 1;
                 }
                 _ => is_array = false,
@@ -134,10 +141,12 @@ impl Encoder<'_> {
         let sparse =
             ratio > 0 && max > items.saturating_mul(ratio) && max > self.settings.sparse_safe;
         if sparse && !self.settings.sparse_convert {
-            let value = Value::Table(table.clone());
-            return Ok(Err(unsupported(&value, "excessively sparse array")));
+            return Ok(Err(too_sparse(table)));
         }
-        Ok(Ok((!sparse).then_some(max)))
+        if !sparse && max.saturating_sub(items) > HOLES_MAX {
+            return Ok(Err(too_sparse(table)));
+        }
+        Ok(Ok((!sparse && max > 0).then_some(max)))
     }
 
     fn array(&mut self, table: &Table, length: i64, depth: usize) -> Encoded<()> {
@@ -174,8 +183,10 @@ impl Encoder<'_> {
         match key {
             Value::String(text) => self.string(&text.as_bytes()),
             Value::Integer(_) | Value::Number(_) => {
-                let text = text_of(Some(key));
-                self.string(&text);
+                self.out.push(b'"');
+                let number = number_of(Some(key)).unwrap_or_default();
+                attempt!(self.number(number));
+                self.out.push(b'"');
             }
             other => {
                 let message = "table key must be a number or string";
@@ -185,6 +196,10 @@ impl Encoder<'_> {
         self.out.push(b':');
         self.value(value, depth)
     }
+}
+
+fn too_sparse(table: &Table) -> String {
+    unsupported(&Value::Table(table.clone()), "excessively sparse array")
 }
 
 fn unsupported(value: &Value, why: &str) -> String {
