@@ -1,0 +1,123 @@
+//! Random scripts on both servers: what they return, and the data that they leave.
+//!
+//! `KV_DIFFERENTIAL_SEQUENCES` says how many sequences, `KV_DIFFERENTIAL_SEED` where to begin. All
+//! failures are reported, each made shorter.
+
+use super::dataset::compare_values;
+use super::lua_generate::{SHOW, Scripts, Words};
+use super::random::{shrink, variable};
+use super::servers::{Pair, Servers, shown};
+use protocol::resp::{read_reply, write_request};
+
+const SEQUENCES: u64 = 300;
+
+/// Scripts of a sequence.
+const SCRIPTS: usize = 10;
+
+/// Failures until it ends.
+const FAILURES_MAX: usize = 40;
+
+#[test]
+fn random_scripts_return_what_they_return_in_redis() {
+    let Some(mut servers) = Servers::start() else {
+        return;
+    };
+    let first = variable("KV_DIFFERENTIAL_SEED", 1);
+    let count = variable("KV_DIFFERENTIAL_SEQUENCES", SEQUENCES);
+    println!("seeds {first} to {}", first + count - 1);
+    let mut failures = Vec::new();
+    for seed in first..first + count {
+        let requests = Scripts::new(seed).sequence(SCRIPTS);
+        let Err(difference) = run(&servers, &requests) else {
+            continue;
+        };
+        // One of the servers may have ended, or still be at it.
+        let again = |fewer: &[Words]| run(&Servers::start().unwrap(), fewer);
+        let (requests, difference) = shrink(requests, difference, again);
+        servers = Servers::start().unwrap();
+        failures.push(format!("seed {seed}\n{}{difference}", listed(&requests)));
+        if failures.len() == FAILURES_MAX {
+            break;
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Data and machines are new for each sequence.
+fn run(servers: &Servers, requests: &[Words]) -> Result<(), String> {
+    let mut pair = servers.connect();
+    set_up(&mut pair);
+    for words in requests {
+        let (redis, node) = pair.call(words);
+        if words[0] != b"HELLO" && !same(&redis, &node) {
+            return Err(format!(" redis {}\n node  {}", shown(&redis), shown(&node)));
+        }
+    }
+    let (redis, node) = pair.say("DBSIZE");
+    if redis != node {
+        return Err(format!(
+            " redis {} keys\n node  {}",
+            shown(&redis),
+            shown(&node)
+        ));
+    }
+    pair.say("HELLO 2");
+    compare_values(&mut pair)
+}
+
+/// Doubles may be written in other digits: since Redis 7.2 in as few as say them.
+fn same(redis: &[u8], node: &[u8]) -> bool {
+    let double = |raw: &[u8]| {
+        raw.split(|&byte| byte == b'\n')
+            .any(|line| line.starts_with(b","))
+    };
+    redis == node
+        || double(redis)
+            && double(node)
+            && redis.first() == node.first()
+            && read_reply(redis).unwrap() == read_reply(node).unwrap()
+}
+
+const SET_UP: &str = "FLUSHALL
+    SCRIPT FLUSH
+    FUNCTION FLUSH
+    SET str value
+    SET cnt 5
+    SET flt 1.5
+    RPUSH list a b c
+    RPUSH list2 x y z
+    HSET hash f v n 1
+    SADD set m
+    ZADD zset 1 a 2.5 b
+    XADD stream 1-1 f v";
+
+fn set_up(pair: &mut Pair) {
+    let mut bytes = Vec::new();
+    let lines = SET_UP.lines().map(str::trim);
+    for line in lines.clone() {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        write_request(&mut bytes, &words);
+    }
+    for link in [&mut pair.redis, &mut pair.node] {
+        link.send(&bytes);
+        for line in lines.clone() {
+            let reply = link.receive();
+            assert!(
+                !reply.is_empty() && reply[0] != b'-',
+                "{line}: {}",
+                shown(&reply)
+            );
+        }
+    }
+}
+
+fn listed(requests: &[Words]) -> String {
+    let shown_words = |words: &Words| {
+        let words = words.iter().map(|word| {
+            let text = String::from_utf8_lossy(word).replace(SHOW, "");
+            text.replace('\n', "\\n")
+        });
+        format!("  {}\n", words.collect::<Vec<_>>().join(" | "))
+    };
+    requests.iter().map(shown_words).collect()
+}
