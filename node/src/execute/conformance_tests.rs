@@ -367,13 +367,17 @@ fn options_are_listed_by_name_whatever_the_order_of_the_patterns() {
 }
 
 #[test]
-fn how_many_elements_are_popped_from_a_list_is_logged_where_it_was_said() {
+fn how_many_elements_are_popped_is_logged_where_it_was_said() {
     let mut bench = Bench::new();
     bench.run("RPUSH l a b c d");
+    bench.run("ZADD z 1 a 2 b 3 c 4 d");
     for (request, effect) in [
         ("LPOP l", "lpop l"),
         ("RPOP l 1", "rpop l 1"),
         ("LMPOP 1 l LEFT", "lpop l 1"),
+        ("ZPOPMIN z", "zpopmin z"),
+        ("BZPOPMAX z 0", "zpopmax z"),
+        ("ZMPOP 1 z MIN COUNT 9", "zpopmin z 2"),
     ] {
         bench.log.clear();
         bench.run(request);

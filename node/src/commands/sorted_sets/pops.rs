@@ -94,8 +94,14 @@ enum End {
     Highest,
 }
 
-/// Takes up to `count` members out of a set that is there.
-fn pop(context: &mut Context, key: &HashedKey, end: End, count: u64) -> Vec<(f64, Vec<u8>)> {
+/// Takes up to `asked` members, or one, out of a set that is there.
+fn pop(
+    context: &mut Context,
+    key: &HashedKey,
+    end: End,
+    asked: Option<u64>,
+) -> Vec<(f64, Vec<u8>)> {
+    let count = asked.unwrap_or(1);
     let popped = context.change(key, |set: &mut SortedSet| {
         let length = set.len();
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(length);
@@ -110,13 +116,18 @@ fn pop(context: &mut Context, key: &HashedKey, end: End, count: u64) -> Vec<(f64
     });
     let popped = popped.unwrap_or_default();
     if !popped.is_empty() {
-        let mut effect: Vec<&[u8]> = vec![b"ZREM", key.bytes];
-        effect.extend(popped.iter().map(|(_, member)| member.as_slice()));
         let event = match end {
             End::Lowest => "zpopmin",
             End::Highest => "zpopmax",
         };
-        context.record(key, class::SORTED, event, &effect);
+        // The order of members is the same wherever this is replayed.
+        if asked.is_none() {
+            context.record(key, class::SORTED, event, &[event.as_bytes(), key.bytes]);
+        } else {
+            let count = popped.len().to_string();
+            let effect = [event.as_bytes(), key.bytes, count.as_bytes()];
+            context.record(key, class::SORTED, event, &effect);
+        }
     }
     popped
 }
@@ -149,7 +160,7 @@ fn zpop(context: &mut Context, arguments: &[&[u8]], end: End) -> Result<(), Fail
         context.reply.array(0);
         return Ok(());
     };
-    let popped = pop(context, &key, end, count.unwrap_or(1));
+    let popped = pop(context, &key, end, count);
     if count.is_some() && context.reply.protocol() == Protocol::Resp3 {
         write_pairs(context, &popped);
         return Ok(());
@@ -211,7 +222,7 @@ fn pop_several(context: &mut Context, several: &Several) -> Result<bool, Failure
     let Some(key) = first_set(context, &several.keys)? else {
         return Ok(false);
     };
-    let popped = pop(context, &key, several.end, several.count);
+    let popped = pop(context, &key, several.end, Some(several.count));
     context.reply.array(2);
     context.reply.bulk(key.bytes);
     write_pairs(context, &popped);
@@ -242,7 +253,7 @@ fn bzpop(context: &mut Context, arguments: &[&[u8]], end: End) -> Result<(), Fai
         wait(context, keys, deadline_ms);
         return Ok(());
     };
-    let popped = pop(context, &key, end, 1);
+    let popped = pop(context, &key, end, None);
     context.reply.array(1 + 2 * popped.len());
     context.reply.bulk(key.bytes);
     for (score, member) in &popped {
