@@ -1,14 +1,21 @@
 //! Commands of Redis that are absent on purpose. Each answers why; rules of ACLs may name them.
 
 use super::Group::{Connection, Generic, Server};
-use super::flag::{ADMIN, DANGEROUS, LOADING, NO_SCRIPT, STALE, WRITE};
+use super::flag::{ADMIN, DANGEROUS, LOADING, NO_ASYNC_LOADING, NO_SCRIPT, STALE, WRITE};
 use super::{Command, Support, command, help};
 use crate::execute::Context;
 use protocol::status::Role;
 
 const USUAL: u32 = ADMIN | DANGEROUS | NO_SCRIPT | LOADING | STALE;
 
+const FOLLOWED: &str = "(args=(host-port=host port:integer)|(no-one=NO ONE))";
+
+const USUAL_OF_REPLICAS: u32 = ADMIN | DANGEROUS | NO_SCRIPT | NO_ASYNC_LOADING | STALE;
+
 const BY_TOPOLOGY: &str = "who replicates whom is decided by the topology of the operator";
+
+const NO_ONE: &str = "NO ONE is taken by a primary; otherwise the topology of the operator decides \
+    who replicates whom";
 
 pub const COMMANDS: &[Command] = &[
     command(
@@ -54,8 +61,9 @@ pub const COMMANDS: &[Command] = &[
     .category("keyspace")
     .absent("there is one database"),
     command("replicaof", 3, Server, "5.0.0", "Makes a replica.", follow)
-        .flags(USUAL)
-        .absent(BY_TOPOLOGY),
+        .syntax(FOLLOWED)
+        .flags(USUAL_OF_REPLICAS)
+        .partial(NO_ONE),
     command(
         "restore-asking",
         -4,
@@ -84,8 +92,9 @@ pub const COMMANDS: &[Command] = &[
         .category("keyspace")
         .absent("FLUSHALL empties a shard"),
     command("slaveof", 3, Server, "1.0.0", "Makes a replica.", follow)
-        .flags(USUAL)
-        .absent(BY_TOPOLOGY),
+        .syntax(FOLLOWED)
+        .flags(USUAL_OF_REPLICAS)
+        .partial(NO_ONE),
     command("swapdb", 3, Server, "4.0.0", "Swaps databases.", refuse)
         .flags(DANGEROUS)
         .absent("there is one database"),
@@ -153,7 +162,9 @@ fn follow(context: &mut Context, arguments: &[&[u8]]) {
     if is(1, "no") && is(2, "one") && leads {
         return context.reply.ok();
     }
-    refuse(context, arguments);
+    let name = context.command.name.to_ascii_uppercase();
+    let text = format!("ERR {name} is not supported: {BY_TOPOLOGY}");
+    context.reply.error(&text);
 }
 
 pub fn refuse(context: &mut Context, _arguments: &[&[u8]]) {

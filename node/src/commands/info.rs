@@ -125,7 +125,7 @@ fn server(text: &mut String, engine: &Engine, now_ms: u64) {
         "uptime_in_seconds": uptime,
         "uptime_in_days": uptime / 86400,
         "hz": TICKS_PER_SECOND,
-        "configured_hz": engine.config.kept.get("hz").map_or("10", String::as_str),
+        "configured_hz": engine.config.remembered("hz").unwrap_or("10"),
         "lru_clock": (now_ms / 1000) & 0xff_ffff,
         "executable": EXECUTABLE.as_str(),
         "config_file": "",

@@ -42,6 +42,7 @@ const REPLACEMENTS: &[(&str, &str, &str)] = &[
         "6.2.0",
         "`LMOVE` with the `RIGHT` and `LEFT` arguments",
     ),
+    ("slaveof", "5.0.0", "`REPLICAOF`"),
     ("substr", "2.0.0", "`GETRANGE`"),
     ("zrangebylex", "6.2.0", "`ZRANGE` with the `BYLEX` argument"),
     (

@@ -389,3 +389,13 @@ fn how_many_elements_are_popped_is_logged_where_it_was_said() {
         assert_eq!(words.join(" ").trim(), effect, "{request}");
     }
 }
+
+#[test]
+fn an_option_has_one_value_by_whichever_name_it_is_set() {
+    Bench::new().check(
+        "CONFIG SET slave-priority 7 repl-ping-slave-period 3
+         > +OK
+         CONFIG GET replica-priority repl-ping-replica-period
+         > *4 $24 repl-ping-replica-period $1 3 $16 replica-priority $1 7",
+    );
+}

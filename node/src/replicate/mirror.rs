@@ -289,12 +289,8 @@ impl Feeder<'_, '_> {
     }
 
     fn beat_every(&self) -> Duration {
-        let seconds = self.member.with(|state| {
-            let kept = &state.engine.config.kept;
-            let text = kept.get("repl-ping-replica-period");
-            text.and_then(|text| text.parse().ok()).unwrap_or(10)
-        });
-        Duration::from_secs(seconds)
+        let config = |state: &mut State| state.engine.config.mirror_ping_seconds();
+        Duration::from_secs(self.member.with(config))
     }
 }
 

@@ -88,7 +88,7 @@ fn rows_of_the_command_table_are_those_of_redis() {
 
 /// Commands whose arguments have other names or forms since Redis 7.2, and `SET`, which has one of
 /// Valkey's.
-const RENAMED_ARGUMENTS: [&str; 13] = [
+const RENAMED_ARGUMENTS: [&str; 15] = [
     "bitop",
     "client|kill",
     "client|list",
@@ -98,8 +98,10 @@ const RENAMED_ARGUMENTS: [&str; 13] = [
     "georadius",
     "georadiusbymember",
     "lcs",
+    "replicaof",
     "set",
     "shutdown",
+    "slaveof",
     "sort",
     "sort_ro",
 ];

@@ -31,7 +31,7 @@ pub fn replication(text: &mut String, engine: &Engine, now_ms: u64) {
             "master_sync_in_progress": u8::from(link.syncing),
             "slave_read_repl_offset": facts.offset,
             "slave_repl_offset": facts.offset,
-            "slave_priority": engine.config.kept.get("replica-priority").map_or("100", |p| p),
+            "slave_priority": engine.config.remembered("replica-priority").unwrap_or("100"),
             "slave_read_only": 1,
             "replica_announced": 1,
         );

@@ -61,7 +61,7 @@ const AVAILABILITY_ZONE: &str = "availability-zone";
 impl Config {
     /// Where this member is; empty when nobody has said.
     pub fn availability_zone(&self) -> &str {
-        self.kept.get(AVAILABILITY_ZONE).map_or("", String::as_str)
+        self.remembered(AVAILABILITY_ZONE).unwrap_or_default()
     }
 }
 
@@ -82,7 +82,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         AVAILABILITY_ZONE,
         |config, _| config.availability_zone().to_owned(),
         |config, text| {
-            config.kept.insert(AVAILABILITY_ZONE, text.to_owned());
+            config.remember(AVAILABILITY_ZONE, text.to_owned());
             Ok(())
         },
     ),

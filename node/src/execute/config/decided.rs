@@ -2,7 +2,7 @@
 //! stream between members, the log, the allocator. Tools set them on any server, so they are kept.
 
 use super::kept::{count, kept, yes_or_no};
-use super::{ConfigOption, memory, number, settable, signed};
+use super::{Config, ConfigOption, memory, number, settable, signed};
 
 const OWN_STREAM: &str = "members have a stream of their own, whose limits are its own";
 
@@ -66,6 +66,28 @@ fn oom_scores(text: &str) -> Result<String, String> {
     })?;
     let texts: Vec<String> = scores.iter().map(i64::to_string).collect();
     Ok(texts.join(" "))
+}
+
+const PING_PERIOD: &str = "repl-ping-replica-period";
+
+impl Config {
+    /// How often those who follow in Redis' own way hear of this server at least.
+    pub fn mirror_ping_seconds(&self) -> u64 {
+        let text = self.remembered(PING_PERIOD);
+        text.and_then(|text| text.parse().ok()).unwrap_or(10)
+    }
+}
+
+/// The option has two names.
+const fn ping_period(name: &'static str) -> ConfigOption {
+    settable(
+        name,
+        |config, _| config.mirror_ping_seconds().to_string(),
+        |config, text| {
+            config.remember(PING_PERIOD, positive(text)?);
+            Ok(())
+        },
+    )
 }
 
 pub const OPTIONS: &[ConfigOption] = &[
@@ -182,8 +204,8 @@ pub const OPTIONS: &[ConfigOption] = &[
     kept!("repl-diskless-sync", "yes", yes_or_no, OWN_STREAM),
     kept!("repl-diskless-sync-delay", "5", count, OWN_STREAM),
     kept!("repl-diskless-sync-max-replicas", "0", count, OWN_STREAM),
-    kept!("repl-ping-replica-period", "10", positive, OWN_STREAM),
-    kept!("repl-ping-slave-period", "10", positive, OWN_STREAM),
+    ping_period("repl-ping-replica-period"),
+    ping_period("repl-ping-slave-period"),
     kept!("repl-timeout", "60", positive, OWN_STREAM),
     kept!("replica-serve-stale-data", "yes", yes_or_no, TOPOLOGY),
     kept!("shutdown-on-sigint", "default", on_signal, HANDS_OVER),

@@ -2,23 +2,17 @@
 //! those about what a primary asks of its replicas, and of expiry.
 
 use super::access::switch;
-use super::{ConfigOption, INT_MAX, number, settable, yes_no};
+use super::{Config, ConfigOption, INT_MAX, number, settable, yes_no};
 
 /// An option whose value is remembered: `check` gives it as it is to be shown.
 macro_rules! kept {
     ($name:literal, $default:literal, $check:expr, $reason:expr) => {
         settable(
             $name,
-            |config, _| {
-                config
-                    .kept
-                    .get($name)
-                    .map_or($default, String::as_str)
-                    .to_owned()
-            },
+            |config, _| config.remembered($name).unwrap_or($default).to_owned(),
             |config, text| {
                 let check: fn(&str) -> Result<String, String> = $check;
-                config.kept.insert($name, check(text)?);
+                config.remember($name, check(text)?);
                 Ok(())
             },
         )
@@ -26,6 +20,39 @@ macro_rules! kept {
     };
 }
 pub(super) use kept;
+
+/// Options with two names: the older one, and the one that its value is remembered by.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("cluster-slave-no-failover", "cluster-replica-no-failover"),
+    (
+        "cluster-slave-validity-factor",
+        "cluster-replica-validity-factor",
+    ),
+    ("masterauth", "primaryauth"),
+    ("masteruser", "primaryuser"),
+    ("min-slaves-max-lag", "min-replicas-max-lag"),
+    ("repl-ping-slave-period", "repl-ping-replica-period"),
+    ("slave-lazy-flush", "replica-lazy-flush"),
+    ("slave-priority", "replica-priority"),
+    ("slave-serve-stale-data", "replica-serve-stale-data"),
+];
+
+fn remembered_by(name: &'static str) -> &'static str {
+    let mut names = OTHER_NAMES.iter();
+    let found = names.find(|(older, _)| *older == name);
+    found.map_or(name, |(_, by)| by)
+}
+
+impl Config {
+    /// The value that an option was set to, by whichever of its names.
+    pub fn remembered(&self, name: &'static str) -> Option<&str> {
+        self.kept.get(remembered_by(name)).map(String::as_str)
+    }
+
+    pub(super) fn remember(&mut self, name: &'static str, value: String) {
+        self.kept.insert(remembered_by(name), value);
+    }
+}
 
 const FREED_LATER: &str = "what is large is always freed little by little";
 
