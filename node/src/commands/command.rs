@@ -72,7 +72,6 @@ pub const COMMANDS: &[Command] = &[command(
         "Documents commands.",
         docs,
     )
-    .partial("arguments do not tell since when they exist")
     .tips(&["nondeterministic_output_order"])
     .syntax("[command-name...]")
     .flags(USUAL)
@@ -274,8 +273,12 @@ fn document(reply: &mut ReplyWriter, row: &Command) {
     document_changes(reply, changes);
     if !row.syntax.is_empty() {
         reply.bulk(b"arguments");
-        let specs = row.key_specs.len().max(row.key_flags.split('|').count());
-        syntax::describe(reply, row.syntax, specs);
+        let described = syntax::Described {
+            command: row.name,
+            key_specs: row.key_specs.len().max(row.key_flags.split('|').count()),
+            keys: 0,
+        };
+        syntax::describe(reply, row.syntax, described);
     }
     if !row.subcommands.is_empty() {
         reply.bulk(b"subcommands");

@@ -19,8 +19,9 @@ pub const COMMANDS: &[Command] = &[command(
     answers!(migrate),
 )
 .syntax(
-    "host port key|\"\" destination-db timeout [COPY] [REPLACE] \
-     [AUTH password | AUTH2 username password] [KEYS key [key ...]]",
+    "host port:integer (key-selector=key|empty-string\"\") destination-db:integer timeout \
+     [COPY] [REPLACE] [authentication=AUTH auth:string:password|AUTH2 (auth2=username password)] \
+     [KEYS keys:key:key...]",
 )
 .tips(&["nondeterministic_output"])
 .flags(WRITE | DANGEROUS)

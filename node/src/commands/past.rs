@@ -1,6 +1,10 @@
 //! How commands have changed, and what has taken their place, as `COMMAND DOCS` tells it.
 //! Versions are those of the Redis documentation.
 
+mod arguments;
+
+pub use arguments::since as argument_since;
+
 /// Since when something else is better, and what.
 pub struct Replacement {
     pub since: &'static str,

@@ -5,6 +5,7 @@
 //! optional, `(a b)` a group, `(name=a|b)` one of several, `name"~"` a sign as a keyword; `...` at
 //! the end of any of them: repeated.
 
+use super::past::argument_since;
 use protocol::resp::ReplyWriter;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -192,17 +193,27 @@ fn plain(name: String, shape: Shape) -> Argument {
     }
 }
 
-/// The `arguments` of `COMMAND DOCS`; `key_specs` says how many key specifications the command has.
-pub fn describe(reply: &mut ReplyWriter, syntax: &str, key_specs: usize) {
+/// The command whose arguments are described.
+pub struct Described<'a> {
+    pub command: &'a str,
+    /// How many key specifications it has.
+    pub key_specs: usize,
+    /// Keys that have been described.
+    pub keys: usize,
+}
+
+/// The `arguments` of `COMMAND DOCS`.
+pub fn describe(reply: &mut ReplyWriter, syntax: &str, mut of: Described) {
     let arguments = parse(syntax);
     reply.array(arguments.len());
-    let mut keys = 0;
     for argument in &arguments {
-        write(reply, argument, &mut keys, key_specs);
+        write(reply, argument, "", &mut of);
     }
 }
 
-fn write(reply: &mut ReplyWriter, argument: &Argument, keys: &mut usize, key_specs: usize) {
+fn write(reply: &mut ReplyWriter, argument: &Argument, within: &str, of: &mut Described) {
+    let path = format!("{within}{}", argument.name);
+    let since = argument_since(of.command, &path);
     let (kind, parts) = match &argument.shape {
         Shape::Word(kind) => (*kind, None),
         Shape::Keyword => ("pure-token", None),
@@ -219,7 +230,8 @@ fn write(reply: &mut ReplyWriter, argument: &Argument, keys: &mut usize, key_spe
     // What consists of parts is shown by them.
     let named = if parts.is_some() { 2 } else { 3 };
     let fields = named + usize::from(kind == "key") + usize::from(argument.token.is_some());
-    reply.map(fields + has_flags + usize::from(parts.is_some()));
+    let more = has_flags + usize::from(parts.is_some()) + usize::from(since.is_some());
+    reply.map(fields + more);
     let shown = argument.shown.unwrap_or(&argument.name);
     let texts = [
         ("name", argument.name.as_str()),
@@ -232,12 +244,16 @@ fn write(reply: &mut ReplyWriter, argument: &Argument, keys: &mut usize, key_spe
     }
     if kind == "key" {
         reply.bulk(b"key_spec_index");
-        reply.integer((*keys).min(key_specs.saturating_sub(1)) as i64);
-        *keys += 1;
+        reply.integer(of.keys.min(of.key_specs.saturating_sub(1)) as i64);
+        of.keys += 1;
     }
     if let Some(token) = argument.token {
         reply.bulk(b"token");
         reply.bulk(token.as_bytes());
+    }
+    if let Some(version) = since {
+        reply.bulk(b"since");
+        reply.bulk(version.as_bytes());
     }
     if has_flags > 0 {
         reply.bulk(b"flags");
@@ -248,7 +264,7 @@ fn write(reply: &mut ReplyWriter, argument: &Argument, keys: &mut usize, key_spe
         reply.bulk(b"arguments");
         reply.array(parts.len());
         for part in parts {
-            write(reply, part, keys, key_specs);
+            write(reply, part, &format!("{path}/"), of);
         }
     }
 }

@@ -106,8 +106,8 @@ const RENAMED_ARGUMENTS: [&str; 15] = [
     "sort_ro",
 ];
 
-/// The documented arguments of the first command, without the versions since when they exist and,
-/// as Redis 7.0 does not tell it, how usages show them.
+/// The documented arguments of the first command; without how usages show them, which Redis 7.0
+/// does not tell.
 fn arguments(raw: &[u8]) -> Option<String> {
     fn plain(raw: &[u8]) -> String {
         let Some(parts) = elements(raw) else {
@@ -115,8 +115,9 @@ fn arguments(raw: &[u8]) -> Option<String> {
         };
         let mut texts: Vec<String> = parts.iter().map(|part| plain(part)).collect();
         if raw.starts_with(b"%") {
-            let told = |name: &str| !name.contains("since") && !name.contains("display_text");
-            let pairs = texts.chunks(2).filter(|pair| told(&pair[0]));
+            let pairs = texts
+                .chunks(2)
+                .filter(|pair| !pair[0].contains("display_text"));
             texts = pairs.map(|pair| pair.join("=")).collect();
             texts.sort_unstable();
         } else if raw.starts_with(b"~") {
