@@ -31,7 +31,7 @@ mod stack_tests;
 mod tests;
 
 pub use cache::{Cache, Script};
-pub use flags::{FLAG_NAMES, flag};
+pub use flags::{FLAG_NAMES, flag, header};
 pub use interrupt::{Decide, Interrupt, ScriptState};
 pub use library::{Libraries, Policy, Registered};
 pub use sandbox::{MEMORY_BYTES_MAX, Machine, Purpose, Shared};

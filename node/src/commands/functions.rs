@@ -301,7 +301,7 @@ fn list(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
             reply.bulk(function.name.as_bytes());
             reply.bulk(b"description");
             match &function.description {
-                Some(text) => reply.bulk(text.as_bytes()),
+                Some(text) => reply.bulk(text),
                 None => reply.null(),
             }
             reply.bulk(b"flags");

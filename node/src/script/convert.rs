@@ -324,29 +324,22 @@ impl Writer<'_, '_> {
         Ok(true)
     }
 
+    /// The pairs are written as they are met: Lua can hold only so many values for us at once.
     fn map(&mut self, table: &Table) -> mlua::Result<()> {
-        let mut pairs = Vec::new();
-        table.for_each(|key: Value, value: Value| {
-            pairs.push((key, value));
-            Ok(())
-        })?;
-        self.reply.map(pairs.len());
-        for (key, value) in &pairs {
-            self.value(key);
-            self.value(value);
+        self.reply.map(count(table)?);
+        for pair in table.pairs() {
+            let (key, value): (Value, Value) = pair?;
+            self.value(&key);
+            self.value(&value);
         }
         Ok(())
     }
 
     fn set(&mut self, table: &Table) -> mlua::Result<()> {
-        let mut members = Vec::new();
-        table.for_each(|member: Value, _: Value| {
-            members.push(member);
-            Ok(())
-        })?;
-        self.reply.set(members.len());
-        for member in &members {
-            self.value(member);
+        self.reply.set(count(table)?);
+        for pair in table.pairs() {
+            let (member, _): (Value, Value) = pair?;
+            self.value(&member);
         }
         Ok(())
     }
@@ -364,6 +357,15 @@ impl Writer<'_, '_> {
         }
         Ok(())
     }
+}
+
+fn count(table: &Table) -> mlua::Result<usize> {
+    let mut count = 0;
+    table.for_each(|_: Value, _: Value| {
+        count += 1;
+        Ok(())
+    })?;
+    Ok(count)
 }
 
 fn number_in(table: &Table, name: &LuaString) -> mlua::Result<Option<f64>> {

@@ -159,6 +159,48 @@ fn what_does_not_compile_is_named_byte_for_byte() {
 }
 
 #[test]
+fn maps_and_sets_are_as_long_and_as_deep_as_arrays() {
+    let mut bench = Bench::new();
+    for kind in ["map", "set"] {
+        let script =
+            format!("local t = {{}} for i = 1, 9000 do t[i] = true end return {{{kind}=t}}");
+        let reply = bench.eval(&script);
+        let count = if kind == "map" { 18000 } else { 9000 };
+        assert!(reply.starts_with(&format!("*{count} :")), "{kind}");
+        assert!(!reply.contains("ERR"), "{kind}");
+    }
+    let script = "local t = 1 for i = 1, 300 do t = {map={a=t}} end return t";
+    let reply = bench.eval(script);
+    assert!(reply.ends_with("$1 a :1"), "{reply}");
+}
+
+#[test]
+fn objects_are_encoded_as_deep_as_arrays() {
+    let check = || {
+        Bench::new().check(
+            "local t = 1 for i = 1, 1000 do t = {a=t} end return #cjson.encode(t)
+             > :6001
+             local t = 1 for i = 1, 1001 do t = {a=t} end return #cjson.encode(t)
+             > -ERR user_script:1: Cannot serialise, excessive nesting (1001)
+             return type(cjson.decode(('{\"a\":'):rep(1000) .. '1' .. ('}'):rep(1000)))
+             > $5 table",
+        );
+    };
+    // The stack of a main thread; that of a thread of a test is smaller.
+    let thread = std::thread::Builder::new().stack_size(8 << 20);
+    thread.spawn(check).unwrap().join().unwrap();
+}
+
+#[test]
+fn what_cannot_be_a_hash_is_unknown_whatever_else_is_wrong() {
+    let mut bench = Bench::new();
+    let reply = bench.call(&["EVALSHA", "x", "-1"]);
+    assert!(reply.starts_with("-NOSCRIPT "), "{reply}");
+    let reply = bench.call(&["EVALSHA", &"0".repeat(40), "-1"]);
+    assert!(reply.starts_with("-ERR Number of keys"), "{reply}");
+}
+
+#[test]
 fn a_global_that_is_no_text_is_refused_otherwise() {
     Bench::new().check(
         "return _G[{}]

@@ -1,7 +1,7 @@
 //! Libraries of functions: what `FUNCTION LOAD` registers, in a machine of their own.
 
+use super::api::text_of;
 use super::flags::{flag, named};
-use super::sandbox::number_of;
 use super::{Machine, Purpose, failure};
 use crate::rdb::{dump_functions, restore_functions};
 use mlua::{Function, Lua, MultiValue, RegistryKey, Table, Value};
@@ -14,7 +14,7 @@ use std::rc::Rc;
 #[derive(Debug, Clone)]
 pub struct Registered {
     pub name: String,
-    pub description: Option<String>,
+    pub description: Option<Vec<u8>>,
     pub flags: u32,
     /// Kept by Lua: it lets us hold only some thousands of functions ourselves.
     callback: Rc<RegistryKey>,
@@ -235,16 +235,20 @@ fn registered(lua: &Lua, arguments: &MultiValue) -> Result<Registered, String> {
 }
 
 fn text(value: Option<&Value>) -> Option<String> {
+    bytes(value).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn bytes(value: Option<&Value>) -> Option<Vec<u8>> {
     match value {
-        Some(Value::String(text)) => Some(text.to_string_lossy()),
-        value => number_of(value).map(|number| super::number::general(number, 14)),
+        Some(Value::String(_) | Value::Integer(_) | Value::Number(_)) => Some(text_of(value)),
+        _ => None,
     }
 }
 
 fn made(
     lua: &Lua,
     name: String,
-    description: Option<String>,
+    description: Option<Vec<u8>>,
     flags: u32,
     callback: &Function,
 ) -> Result<Registered, String> {
@@ -278,18 +282,15 @@ fn by_names(lua: &Lua, named: &Table) -> Result<Registered, String> {
     });
     walked.map_err(|error| error.to_string())?;
     for (key, value) in &pairs {
-        let Value::String(key) = key else {
-            let message = "named argument key given to redis.register_function is not a string";
-            return Err(message.to_owned());
-        };
-        let key = key.to_string_lossy();
+        let key = text(Some(key))
+            .ok_or("named argument key given to redis.register_function is not a string")?;
         let wrong = |kind: &str| {
             format!("{key} argument given to redis.register_function must be a {kind}")
         };
         match key.as_str() {
             "function_name" => name = Some(text(Some(value)).ok_or_else(|| wrong("string"))?),
             "description" => {
-                description = Some(text(Some(value)).ok_or_else(|| wrong("string"))?);
+                description = Some(bytes(Some(value)).ok_or_else(|| wrong("string"))?);
             }
             "callback" => match value {
                 Value::Function(function) => callback = Some(function.clone()),

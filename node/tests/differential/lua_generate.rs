@@ -4,8 +4,8 @@
 //! What a call gives is shown by the script itself, to the last digit, or is its reply.
 
 use super::lua_words::{
-    CALLS, FLAGS, FORMATS, INDICES, INTEGERS, JSON, NUMBERS, OTHERS, PATTERNS, REPLACEMENTS,
-    STRINGS, STRUCTS, TABLES,
+    CALLS, FLAGS, FORMATS, INDICES, INTEGERS, JSON, LIBRARIES, NUMBERS, OTHERS, PATTERNS,
+    REGISTRATIONS, REPLACEMENTS, STRINGS, STRUCTS, TABLES,
 };
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
@@ -71,12 +71,15 @@ impl Scripts {
     }
 
     fn run(&mut self, requests: &mut Vec<Words>) {
-        let body = self.body();
+        let mut body = self.body();
+        if self.below(5) == 0 {
+            body = format!("pcall(function()\n{}\nend)\n{body}", self.body());
+        }
         let given =
             |first: &str, second: &str| owned(&[first, second, "2", "k1", "k2", "a1", "a2"]);
         // What sets something for good outlives FUNCTION FLUSH in Redis.
         let stays = body.contains("cjson.encode_") || body.contains("cjson.decode_");
-        match self.below(16) {
+        match self.below(20) {
             0 | 1 if !stays => {
                 let flags = self.of(&["", ", flags={'no-writes'}", ", flags={'allow-oom'}"]);
                 let code = format!(
@@ -113,8 +116,37 @@ impl Scripts {
                 requests.push(owned(&["GET", "cnt"]));
                 requests.push(owned(&["EXEC"]));
             }
+            7 => {
+                requests.push(owned(&["AUTH", "u", "p"]));
+                requests.push(given("EVAL", &body));
+                requests.push(owned(&["AUTH", "default", "p"]));
+            }
+            8 => {
+                requests.push(owned(&["CONFIG", "SET", "maxmemory", "1"]));
+                let first = self.of(FLAGS);
+                requests.push(given("EVAL", &format!("{first}\n{body}")));
+                requests.push(owned(&["CONFIG", "SET", "maxmemory", "0"]));
+            }
+            9 => {
+                let command = self.of(&["EVAL", "EVALSHA", "EVAL_RO", "FCALL", "FCALL_RO"]);
+                let count = self.of(&["0", "-1", "3", "x", "1", "9223372036854775808"]);
+                requests.push(owned(&[&command, &body, &count, "k1", "a1"]));
+            }
+            10 => self.load(requests),
             _ => requests.push(given("EVAL", &body)),
         }
+    }
+
+    /// Loads a library that is mostly wrong.
+    fn load(&mut self, requests: &mut Vec<Words>) {
+        let first = self.of(LIBRARIES);
+        let template = self.of(REGISTRATIONS);
+        let code = format!("{first}\n{}", self.fill(&template));
+        let replace = self.of(&["REPLACE", "REPLACE", "replace", "x"]);
+        requests.push(owned(&["FUNCTION", "LOAD", &replace, &code]));
+        requests.push(owned(&["FCALL", "f", "1", "k1", "a1"]));
+        requests.push(owned(&["FUNCTION", "LIST", "WITHCODE"]));
+        requests.push(owned(&["FUNCTION", "DELETE", "l"]));
     }
 
     /// The hash of a script, in capitals or not.

@@ -2,6 +2,15 @@
 //!
 //! `KV_DIFFERENTIAL_SEQUENCES` says how many sequences, `KV_DIFFERENTIAL_SEED` where to begin. All
 //! failures are reported, each made shorter.
+//!
+//! What the scripts leave out, since the two differ there on purpose or at random:
+//! - numbers with fractions, and minus zero, as arguments and replies: since Redis 7.2 in as few
+//!   digits as say them;
+//! - blocking commands and WAIT, which scripts may call since Redis 7.2;
+//! - `os`, which Debian's build does not have, and comments within comments, which it takes;
+//! - `math.random` without a seed, which goes on where another script has ended;
+//! - errors that are tables without `err`, which end Redis 7.0;
+//! - JSON settings in functions, which outlive FUNCTION FLUSH in Redis.
 
 use super::dataset::compare_values;
 use super::lua_generate::{SHOW, Scripts, Words};
@@ -53,6 +62,9 @@ fn run(servers: &Servers, requests: &[Words]) -> Result<(), String> {
             return Err(format!(" redis {}\n node  {}", shown(&redis), shown(&node)));
         }
     }
+    for line in ["HELLO 2 AUTH default p", "CONFIG SET maxmemory 0"] {
+        pair.say(line);
+    }
     let (redis, node) = pair.say("DBSIZE");
     if redis != node {
         return Err(format!(
@@ -61,7 +73,6 @@ fn run(servers: &Servers, requests: &[Words]) -> Result<(), String> {
             shown(&node)
         ));
     }
-    pair.say("HELLO 2");
     compare_values(&mut pair)
 }
 
@@ -71,14 +82,19 @@ fn same(redis: &[u8], node: &[u8]) -> bool {
         raw.split(|&byte| byte == b'\n')
             .any(|line| line.starts_with(b","))
     };
+    let says = |raw: &[u8], text: &str| String::from_utf8_lossy(raw).contains(text);
     redis == node
+        // What is said when a user may not do what a script does is new in Redis 7.2.
+        || says(redis, "The user executing the script can't") && says(node, "ACL failure in script")
         || double(redis)
             && double(node)
             && redis.first() == node.first()
             && read_reply(redis).unwrap() == read_reply(node).unwrap()
 }
 
-const SET_UP: &str = "FLUSHALL
+const SET_UP: &str = "CONFIG SET maxmemory 0
+    FLUSHALL
+    ACL SETUSER u reset on nopass ~k* ~str %R~list +@all -hgetall -lpush -config +config|get
     SCRIPT FLUSH
     FUNCTION FLUSH
     SET str value

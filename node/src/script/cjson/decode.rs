@@ -5,7 +5,7 @@ use crate::script::number;
 use mlua::{Lua, Value};
 
 /// Deepest nesting whatever the setting says: our own stack is bounded.
-const DEPTH_MAX: usize = 5000;
+const DEPTH_MAX: usize = 1000;
 
 /// The value, or the message why there is none.
 type Decoded<T> = mlua::Result<Result<T, String>>;

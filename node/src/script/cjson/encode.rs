@@ -6,7 +6,11 @@ use crate::script::sandbox::number_of;
 use mlua::{Table, Value};
 
 /// Deepest nesting whatever the setting says: our own stack is bounded.
-const DEPTH_MAX: usize = 5000;
+const DEPTH_MAX: usize = 1000;
+
+/// Nesting down to which pairs are walked within one call of Lua, which is faster; such calls can
+/// be within each other only so often.
+const SHALLOW: usize = 64;
 
 /// Most missing elements of an array, whatever the settings say: nothing else runs while they are
 /// written, and no script need be long to ask for billions.
@@ -166,7 +170,7 @@ impl Encoder<'_> {
         self.out.push(b'{');
         let start = self.out.len();
         let mut written = Ok(());
-        table.for_each(|key: Value, value: Value| {
+        let mut write = |key: Value, value: Value| {
             if written.is_ok() {
                 if self.out.len() > start {
                     self.out.push(b',');
@@ -174,7 +178,15 @@ impl Encoder<'_> {
                 written = self.pair(&key, &value, depth)?;
             }
             Ok(())
-        })?;
+        };
+        if depth <= SHALLOW {
+            table.for_each(write)?;
+        } else {
+            for pair in table.pairs() {
+                let (key, value) = pair?;
+                write(key, value)?;
+            }
+        }
         self.out.push(b'}');
         Ok(written)
     }
