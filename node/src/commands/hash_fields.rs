@@ -135,6 +135,10 @@ fn hgetex(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     } else {
         (Expiration::Keep, &arguments[2..])
     };
+    // FIELDS, a number and a field.
+    if rest.len() < 3 {
+        return Err(wrong_arity(context));
+    }
     let fields = parse_fields(rest, NOT_POSITIVE)?;
     context.drop_expired_fields(&key, fields.iter().copied());
     reply_values(context, arguments, fields);

@@ -261,7 +261,9 @@ fn arguments_of_field_expiry_are_checked_as_in_redis() {
          HGETDEL h FIELDS 2 a
          > -ERR The `numfields` parameter must match the number of arguments
          HGETEX h PXAT 1 1
-         > -ERR Mandatory argument FIELDS is missing or not at the right position
+         > -ERR wrong number of arguments for 'hgetex' command
+         HGETEX h EX 100 FIELDS
+         > -ERR wrong number of arguments for 'hgetex' command
          HGETEX h EX -1 FIELDS 1 a
          > -ERR invalid expire time, must be >= 0
          HSETEX h FIELDS 2 a b
