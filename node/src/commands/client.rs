@@ -10,6 +10,63 @@ use crate::execute::{Context, Outcome};
 
 pub const USUAL: u32 = NO_SCRIPT | LOADING | STALE;
 
+/// What clients may be looked for by, beside their kind and id, with this between the filters.
+macro_rules! filters {
+    ($between:literal) => {
+        concat!(
+            "[USER username]",
+            $between,
+            "[ADDR addr:string:ip:port]",
+            $between,
+            "[LADDR laddr:string:ip:port]",
+            $between,
+            "[SKIPME (skipme=YES|NO)]",
+            $between,
+            "[MAXAGE maxage:integer]",
+            $between,
+            "[NAME name]",
+            $between,
+            "[IDLE idle:integer]",
+            $between,
+            "[FLAGS flags]",
+            $between,
+            "[LIB-NAME lib-name]",
+            $between,
+            "[LIB-VER lib-ver]",
+            $between,
+            "[DB db:integer]",
+            $between,
+            "[CAPA capa]",
+            $between,
+            "[IP ip]",
+            $between,
+            "[NOT-ID not-client-id:integer...]",
+            $between,
+            "[NOT-TYPE (not-client-type=NORMAL|MASTER|REPLICA|PUBSUB)]",
+            $between,
+            "[NOT-USER not-username]",
+            $between,
+            "[NOT-ADDR not-addr:string:ip:port]",
+            $between,
+            "[NOT-LADDR not-laddr:string:ip:port]",
+            $between,
+            "[NOT-NAME not-name]",
+            $between,
+            "[NOT-FLAGS not-flags]",
+            $between,
+            "[NOT-LIB-NAME not-lib-name]",
+            $between,
+            "[NOT-LIB-VER not-lib-ver]",
+            $between,
+            "[NOT-DB not-db:integer]",
+            $between,
+            "[NOT-CAPA not-capa]",
+            $between,
+            "[NOT-IP not-ip]"
+        )
+    };
+}
+
 pub const COMMANDS: &[Command] = &[command(
     "client",
     -2,
@@ -75,7 +132,10 @@ pub const COMMANDS: &[Command] = &[command(
         list,
     )
     .tips(&["nondeterministic_output"])
-    .syntax("[TYPE (client-type=NORMAL|MASTER|REPLICA|PUBSUB)] [ID (id=client-id:integer...)]")
+    .syntax(concat!(
+        "[TYPE (client-type=NORMAL|MASTER|REPLICA|PUBSUB)] [ID client-id:integer...] ",
+        filters!(" ")
+    ))
     .flags(USUAL | ADMIN | DANGEROUS),
     command(
         "client|kill",
@@ -85,13 +145,12 @@ pub const COMMANDS: &[Command] = &[command(
         "Terminates open connections.",
         kill,
     )
-    .syntax(
-        "(filter=old-format:string:ip:port|(new-format=[ID client-id:integer]|\
-         [TYPE (client-type=NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|\
-     [USER username]|[ADDR addr:string:ip:port]|\
-     [LADDR laddr:string:ip:port]|[SKIPME (skipme=YES|NO)]|\
-     [MAXAGE maxage:integer])...)",
-    )
+    .syntax(concat!(
+        "(filter=old-format:string:ip:port|(new-format=[ID client-id:integer...]|",
+        "[TYPE (client-type=NORMAL|MASTER|PRIMARY|SLAVE|REPLICA|PUBSUB)]|",
+        filters!("|"),
+        ")...)"
+    ))
     .flags(USUAL | ADMIN | DANGEROUS),
     command(
         "client|setinfo",

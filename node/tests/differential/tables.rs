@@ -86,9 +86,9 @@ fn rows_of_the_command_table_are_those_of_redis() {
     assert!(compared > 90, "{compared}");
 }
 
-/// Commands whose arguments have other names or forms since Redis 7.2, and `SET`, which has one of
+/// Commands whose arguments have other names or forms since Redis 7.2, or which have some of
 /// Valkey's.
-const RENAMED_ARGUMENTS: [&str; 15] = [
+const RENAMED_ARGUMENTS: [&str; 18] = [
     "bitop",
     "client|kill",
     "client|list",
@@ -97,6 +97,8 @@ const RENAMED_ARGUMENTS: [&str; 15] = [
     "flushdb",
     "georadius",
     "georadiusbymember",
+    "geosearch",
+    "geosearchstore",
     "lcs",
     "replicaof",
     "set",
@@ -104,6 +106,7 @@ const RENAMED_ARGUMENTS: [&str; 15] = [
     "slaveof",
     "sort",
     "sort_ro",
+    "zscan",
 ];
 
 /// The documented arguments of the first command; without how usages show them, which Redis 7.0

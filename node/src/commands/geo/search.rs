@@ -14,15 +14,17 @@ use crate::values::geohash::{Place, Shape, signed};
 use crate::values::sorted::SortedSet;
 use protocol::resp::parse_i64;
 
-const FROM_BY: &str = "key (from=FROMMEMBER member|FROMLONLAT (longitude:double latitude:double)) \
+const FROM_BY: &str = "key [from=FROMMEMBER member|FROMLONLAT (longitude:double latitude:double)] \
     (by=(circle=BYRADIUS radius:double (unit=M|KM|FT|MI))|\
-    (box=BYBOX width:double height:double (unit=M|KM|FT|MI))) \
+    (box=BYBOX width:double height:double (unit=M|KM|FT|MI))|\
+    (polygon=BYPOLYGON num-vertices:integer (vertices=longitude:double latitude:double)...)) \
     [order=ASC|DESC] [count=COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]";
 
 const FROM_BY_STORE: &str = "destination:key source:key \
-    (from=FROMMEMBER member|FROMLONLAT (longitude:double latitude:double)) \
+    [from=FROMMEMBER member|FROMLONLAT (longitude:double latitude:double)] \
     (by=(circle=BYRADIUS radius:double (unit=M|KM|FT|MI))|\
-    (box=BYBOX width:double height:double (unit=M|KM|FT|MI))) \
+    (box=BYBOX width:double height:double (unit=M|KM|FT|MI))|\
+    (polygon=BYPOLYGON num-vertices:integer (vertices=longitude:double latitude:double)...)) \
     [order=ASC|DESC] [count=COUNT count [ANY]] [STOREDIST]";
 
 /// Where GEORADIUS stores: the last of these options holds.

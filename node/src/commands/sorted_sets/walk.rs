@@ -36,7 +36,7 @@ pub const COMMANDS: &[Command] = &[
         answers!(zscan),
     )
     .key_flags("RO access")
-    .syntax("key cursor [MATCH pattern] [COUNT count]")
+    .syntax("key cursor [MATCH pattern] [COUNT count] [NOSCORES]")
     .tips(&["nondeterministic_output"])
     .flags(READ)
     .one_key(),
