@@ -533,14 +533,14 @@ impl Engine {
 
     /// The live entry of a key; counts as a use of it.
     pub fn lookup(&mut self, key: &HashedKey, now_ms: u64) -> Option<EntryRef<'_>> {
-        let policy = self.config.maxmemory_policy;
+        let (policy, lfu) = (self.config.maxmemory_policy, self.config.lfu);
         let random = if policy.is_lfu() { self.random() } else { 0 };
         let unused = self.running.no_touch && self.current.is_none_or(|c| c.name != "touch");
         let next = |access| {
             if unused {
                 access
             } else {
-                eviction::next_access(policy, access, now_ms, random)
+                eviction::next_access(policy, lfu, access, now_ms, random)
             }
         };
         match self.keyspace.use_live(key, now_ms, next) {

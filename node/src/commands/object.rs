@@ -128,7 +128,7 @@ fn freq(context: &mut Context, arguments: &[&[u8]]) {
                  some time to adjust.",
             );
         }
-        let counter = lfu_counter(found.access, context.now_ms);
+        let counter = lfu_counter(context.engine.config.lfu, found.access, context.now_ms);
         context.reply.integer(i64::from(counter));
     });
 }

@@ -15,7 +15,7 @@ pub use watching::{DebugCommand, LogLevel};
 use super::notify;
 use super::output_limit::{DEFAULT_LIMITS, OutputLimit};
 use super::view::Facts;
-use crate::keyspace::eviction::{POLICIES, Policy};
+use crate::keyspace::eviction::{Lfu, POLICIES, Policy};
 use protocol::resp::{BULK_BYTES_MAX, parse_i64};
 use std::collections::BTreeMap;
 
@@ -49,6 +49,7 @@ pub struct Config {
     /// 0 means no limit.
     pub maxmemory_bytes: u64,
     pub maxmemory_policy: Policy,
+    pub lfu: Lfu,
     pub maxmemory_samples: u32,
     pub maxclients: u32,
     /// Idle connections are closed after so long; 0 means never.
@@ -155,6 +156,7 @@ impl Default for Config {
         Self {
             maxmemory_bytes: 0,
             maxmemory_policy: Policy::NoEviction,
+            lfu: Lfu::default(),
             maxmemory_samples: 5,
             maxclients: 10_000,
             timeout_seconds: 0,
@@ -336,6 +338,22 @@ const OPTIONS: &[ConfigOption] = &[
     encoding!("hash-max-ziplist-entries", hash_entries_max, number),
     encoding!("hash-max-ziplist-value", hash_bytes_max, memory),
     encoding!("hll-sparse-max-bytes", hyperloglog_sparse_bytes_max, memory),
+    settable(
+        "lfu-decay-time",
+        |config, _| config.lfu.decay_minutes.to_string(),
+        |config, text| {
+            config.lfu.decay_minutes = number(text, 0, INT_MAX)? as u32;
+            Ok(())
+        },
+    ),
+    settable(
+        "lfu-log-factor",
+        |config, _| config.lfu.log_factor.to_string(),
+        |config, text| {
+            config.lfu.log_factor = number(text, 0, INT_MAX)? as u32;
+            Ok(())
+        },
+    ),
     settable(
         "list-compress-depth",
         |config, _| config.encodings.list_compress_depth.to_string(),

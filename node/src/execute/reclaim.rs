@@ -23,7 +23,7 @@ impl Engine {
             let random = &mut self.random;
             let victim = eviction::candidate(
                 &self.keyspace,
-                self.config.maxmemory_policy,
+                (self.config.maxmemory_policy, self.config.lfu),
                 self.config.maxmemory_samples,
                 now_ms,
                 || random.next_u64(),

@@ -1,7 +1,6 @@
 //! Which key goes when memory is full: Redis' policies, approximated by sampling as Redis does.
 //!
-//! Source: the Redis documentation on key eviction; the LFU counter is Redis' logarithmic one
-//! (`lfu-log-factor` 10, `lfu-decay-time` 1).
+//! Source: the Redis documentation on key eviction; the LFU counter is Redis' logarithmic one.
 
 use super::Keyspace;
 use super::entry::EntryRef;
@@ -71,7 +70,24 @@ impl FromStr for Policy {
 /// New keys start here so that they are not evicted before they had a chance (Redis:
 /// `LFU_INIT_VAL`).
 const LFU_COUNTER_START: u32 = 5;
-const LFU_LOG_FACTOR: u32 = 10;
+
+/// How the counter of LFU grows and decays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lfu {
+    /// The greater, the more uses it takes to grow.
+    pub log_factor: u32,
+    /// Minutes without use for which it falls by one; 0 means that it never falls.
+    pub decay_minutes: u32,
+}
+
+impl Default for Lfu {
+    fn default() -> Self {
+        Self {
+            log_factor: 10,
+            decay_minutes: 1,
+        }
+    }
+}
 
 /// How often a volatile key is looked for before the sample is given up.
 const SAMPLE_TRIES_PER_KEY: u32 = 32;
@@ -96,13 +112,13 @@ pub fn access_of_frequency(counter: u8, now_ms: u64) -> u32 {
 }
 
 /// What an entry's `access` holds after a use; `random` decides whether the LFU counter grows.
-pub fn next_access(policy: Policy, access: u32, now_ms: u64, random: u64) -> u32 {
+pub fn next_access(policy: Policy, lfu: Lfu, access: u32, now_ms: u64, random: u64) -> u32 {
     if !policy.is_lfu() {
         return lru_second(now_ms);
     }
-    let counter = lfu_counter(access, now_ms);
+    let counter = lfu_counter(lfu, access, now_ms);
     let above_start = u64::from(counter.saturating_sub(LFU_COUNTER_START));
-    let chance = above_start * u64::from(LFU_LOG_FACTOR) + 1;
+    let chance = above_start * u64::from(lfu.log_factor) + 1;
     let grows = counter < 255 && random.is_multiple_of(chance);
     lfu_minute(now_ms) << 8 | (counter + u32::from(grows))
 }
@@ -112,10 +128,11 @@ pub fn idle_seconds(access: u32, now_ms: u64) -> u32 {
     lru_second(now_ms).wrapping_sub(access)
 }
 
-/// The LFU counter, decayed by one for each minute without use.
-pub fn lfu_counter(access: u32, now_ms: u64) -> u32 {
+/// The LFU counter, decayed for the time without use.
+pub fn lfu_counter(lfu: Lfu, access: u32, now_ms: u64) -> u32 {
     let minutes = lfu_minute(now_ms).wrapping_sub(access >> 8) & 0xffff;
-    (access & 0xff).saturating_sub(minutes)
+    let periods = minutes.checked_div(lfu.decay_minutes).unwrap_or(0);
+    (access & 0xff).saturating_sub(periods)
 }
 
 fn lru_second(now_ms: u64) -> u32 {
@@ -129,7 +146,7 @@ fn lfu_minute(now_ms: u64) -> u32 {
 /// The best key to evict among `samples` random ones; `None` when the policy has no candidate.
 pub fn candidate(
     keyspace: &Keyspace,
-    policy: Policy,
+    (policy, lfu): (Policy, Lfu),
     samples: u32,
     now_ms: u64,
     mut random: impl FnMut() -> u64,
@@ -147,7 +164,7 @@ pub fn candidate(
         if policy.only_volatile() && entry.expires_at_ms().is_none() {
             continue;
         }
-        let score = score(policy, entry, now_ms);
+        let score = score(policy, lfu, entry, now_ms);
         if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
             best = Some((score, entry));
         }
@@ -175,12 +192,12 @@ fn any_volatile(keyspace: &Keyspace) -> Option<Box<[u8]>> {
 }
 
 /// The higher, the sooner the key goes.
-fn score(policy: Policy, entry: EntryRef, now_ms: u64) -> u64 {
+fn score(policy: Policy, lfu: Lfu, entry: EntryRef, now_ms: u64) -> u64 {
     match policy {
         Policy::NoEviction | Policy::AllKeysRandom | Policy::VolatileRandom => 0,
         Policy::AllKeysLru | Policy::VolatileLru => u64::from(idle_seconds(entry.access(), now_ms)),
         Policy::AllKeysLfu | Policy::VolatileLfu => {
-            255 - u64::from(lfu_counter(entry.access(), now_ms))
+            255 - u64::from(lfu_counter(lfu, entry.access(), now_ms))
         }
         Policy::VolatileTtl => u64::MAX - entry.expires_at_ms().unwrap_or(u64::MAX),
     }
@@ -208,7 +225,7 @@ mod tests {
                 .wrapping_add(1);
             state.rotate_left(23)
         };
-        let found = candidate(keyspace, policy, 64, 1_000_000, random);
+        let found = candidate(keyspace, (policy, Lfu::default()), 64, 1_000_000, random);
         assert_eq!(found.as_deref(), expect.map(str::as_bytes), "{policy:?}");
     }
 
@@ -235,14 +252,27 @@ mod tests {
 
     #[test]
     fn the_lfu_counter_decays_by_the_minute_and_grows_ever_more_slowly() {
+        let usual = Lfu::default();
         let access = first_access(Policy::AllKeysLfu, 0);
-        assert_eq!(lfu_counter(access, 0), LFU_COUNTER_START);
-        assert_eq!(lfu_counter(access, 3 * 60_000), LFU_COUNTER_START - 3);
-        assert_eq!(
-            lfu_counter(next_access(Policy::AllKeysLfu, access, 0, 7), 0),
-            6
-        );
-        let grown = next_access(Policy::AllKeysLfu, 100, 0, 7);
-        assert_eq!(lfu_counter(grown, 0), 100);
+        assert_eq!(lfu_counter(usual, access, 0), LFU_COUNTER_START);
+        let later = lfu_counter(usual, access, 3 * 60_000);
+        assert_eq!(later, LFU_COUNTER_START - 3);
+        let next = |lfu, access| next_access(Policy::AllKeysLfu, lfu, access, 0, 7);
+        assert_eq!(lfu_counter(usual, next(usual, access), 0), 6);
+        assert_eq!(lfu_counter(usual, next(usual, 100), 0), 100);
+    }
+
+    #[test]
+    fn the_lfu_counter_follows_the_options() {
+        let access = first_access(Policy::AllKeysLfu, 0);
+        let lfu = |log_factor, decay_minutes| Lfu {
+            log_factor,
+            decay_minutes,
+        };
+        let after_an_hour = |lfu| lfu_counter(lfu, access, 60 * 60_000);
+        assert_eq!(after_an_hour(lfu(10, 30)), LFU_COUNTER_START - 2);
+        assert_eq!(after_an_hour(lfu(10, 0)), LFU_COUNTER_START);
+        let grown = next_access(Policy::AllKeysLfu, lfu(0, 1), 100, 0, 7);
+        assert_eq!(lfu_counter(lfu(0, 1), grown, 0), 101);
     }
 }

@@ -30,8 +30,6 @@ pub const OPTIONS: &[ConfigOption] = &[
     // Values are never logged.
     always!("hide-user-data-from-log", "yes").takes_own_value(),
     always!("key-load-delay", "0").takes_own_value().hidden(),
-    always!("lfu-decay-time", "1").takes_own_value(),
-    always!("lfu-log-factor", "10").takes_own_value(),
     always!("logfile", ""),
     always!("oom-score-adj", "no"),
     always!("pidfile", ""),
