@@ -83,14 +83,14 @@ impl State {
         Some(self.reign)
     }
 
-    /// Changes what is known of a mirror; gives it.
-    fn with_mirror(&mut self, session: SessionId, change: impl FnOnce(&mut Mirror)) -> Mirror {
-        let Some(session) = self.engine.sessions.get_mut(session) else {
-            return Mirror::default();
-        };
-        let mirror = session.mirror_mut();
-        change(mirror);
-        mirror.clone()
+    /// Asks or changes what is known of a mirror, as long as it is connected.
+    fn with_mirror<T>(
+        &mut self,
+        session: SessionId,
+        ask: impl FnOnce(&mut Mirror) -> T,
+    ) -> Option<T> {
+        let session = self.engine.sessions.get_mut(session)?;
+        Some(ask(session.mirror_mut()))
     }
 
     fn leads(&self) -> bool {
@@ -162,20 +162,21 @@ impl Feeder<'_, '_> {
         }
         self.send_base(base).await?;
         let now_ms = self.member.clock.now_ms();
-        let mirror = self.change(|mirror| {
+        let base_only = self.with_mirror(|mirror| {
             mirror.stage = Stage::Stream;
             mirror.offset = offset;
             mirror.heard_ms = now_ms;
+            mirror.base_only
         });
-        if mirror.base_only {
+        if base_only != Some(false) {
             return Ok(());
         }
         self.effects_from(offset).await
     }
 
-    fn change(&self, change: impl FnOnce(&mut Mirror)) -> Mirror {
+    fn with_mirror<T>(&self, ask: impl FnOnce(&mut Mirror) -> T) -> Option<T> {
         let member = self.member;
-        member.with(|state| state.with_mirror(self.session, change))
+        member.with(|state| state.with_mirror(self.session, ask))
     }
 
     async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -198,7 +199,8 @@ impl Feeder<'_, '_> {
         let waited = member.full_syncs.acquire();
         let _turn = self.patiently(waited).await?.map_err(io::Error::other)?;
         member.with(|state| state.engine.stats.full_syncs += 1);
-        let contents = Contents::Mirrored(self.change(|_| {}).wants);
+        let wants = self.with_mirror(|mirror| mirror.wants);
+        let contents = Contents::Mirrored(wants.unwrap_or_default());
         loop {
             let file = nameless_file(member.options.dir.clone());
             let once = spool_once(member, contents, file?);
@@ -281,7 +283,7 @@ impl Feeder<'_, '_> {
                 out.clear();
                 next_beat = Instant::now() + self.beat_every();
             }
-            self.change(|mirror| mirror.offset = offset);
+            self.with_mirror(|mirror| mirror.offset = offset);
             if !goes_on {
                 return Ok(());
             }
