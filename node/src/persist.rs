@@ -88,7 +88,11 @@ fn resume(member: &Member, directory: &Directory, loaded: Loaded) -> Result<(), 
             "cut a record that was not written whole"
         );
     }
-    let keys = member.with(|state| state.engine.keyspace.len());
+    let keys = member.with(|state| {
+        let keys = state.engine.keyspace.len();
+        state.engine.view.facts.loaded_keys = keys as u64;
+        keys
+    });
     tracing::info!(
         keys,
         epoch = loaded.position.epoch,

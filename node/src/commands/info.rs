@@ -189,6 +189,9 @@ fn persistence(text: &mut String, engine: &Engine, _now_ms: u64) {
         "rdb_last_bgsave_status": if facts.base_error.is_none() { "ok" } else { "err" },
         "rdb_last_bgsave_time_sec": -1,
         "rdb_current_bgsave_time_sec": -1,
+        // Nothing expires before there is somebody to tell.
+        "rdb_last_load_keys_expired": 0,
+        "rdb_last_load_keys_loaded": facts.loaded_keys,
         "aof_enabled": u8::from(facts.dir.is_some()),
         "aof_rewrite_in_progress": u8::from(engine.base_wanted || facts.rewriting),
         "aof_rewrite_scheduled": 0,

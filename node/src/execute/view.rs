@@ -118,6 +118,8 @@ pub struct Facts {
     pub port: u16,
     pub bind: String,
     pub started_ms: u64,
+    /// Keys that there were when it was ready to serve.
+    pub loaded_keys: u64,
     pub dir: Option<String>,
     /// The operating system, its version and the machine's kind.
     pub os: String,

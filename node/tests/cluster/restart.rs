@@ -72,6 +72,8 @@ async fn a_rewritten_base_and_the_log_after_it_load_to_the_same_keys() {
     cluster.promote("s0").await;
     cluster.serving().await;
     assert_eq!(cluster.status("s0-0").await.keys, 101);
+    let info = text(&cluster.run("s0-0", "INFO persistence").await);
+    assert!(info.contains("rdb_last_load_keys_loaded:101\r\n"), "{info}");
     assert_eq!(
         text(&cluster.run("s0-0", "GET k99").await),
         format!("299{value}")

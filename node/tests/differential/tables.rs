@@ -198,6 +198,7 @@ const INFO_FIELDS: &[&str] = &[
     "rdb_bgsave_in_progress",
     "rdb_last_save_time",
     "rdb_last_bgsave_status",
+    "rdb_last_load_keys_loaded",
     "aof_enabled",
     "aof_rewrite_in_progress",
     "aof_rewrite_scheduled",
