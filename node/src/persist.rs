@@ -90,7 +90,7 @@ fn resume(member: &Member, directory: &Directory, loaded: Loaded) -> Result<(), 
     }
     let keys = member.with(|state| {
         let keys = state.engine.keyspace.len();
-        state.engine.view.facts.loaded_keys = keys as u64;
+        state.engine.view.facts.loaded_keys = keys;
         keys
     });
     tracing::info!(
