@@ -476,7 +476,7 @@ impl Engine {
             if self.view.disk_error.is_none() {
                 self.make_room(now_ms);
             }
-            if command.has(flag::DENY_OOM) && self.is_full() {
+            if self.is_full() && self.needs_memory(command, arguments) {
                 return Err(Refusal::OutOfMemory);
             }
         }

@@ -36,8 +36,10 @@ pub use interrupt::{Decide, Interrupt, ScriptState};
 pub use library::{Libraries, Policy, Registered};
 pub use sandbox::{MEMORY_BYTES_MAX, Machine, Purpose, Shared};
 
+use crate::commands::{Command, Group, flag as row_flag};
 use crate::execute::session::Session;
 use crate::execute::{Context, Engine};
+use convert::Writer;
 use mlua::Value;
 use protocol::resp::Protocol;
 use std::rc::Rc;
@@ -156,6 +158,27 @@ impl Scripts {
     }
 }
 
+impl Engine {
+    /// Whether a command may not begin when memory is full: by its row, or by the flags that the
+    /// script or function declares which it runs.
+    pub fn needs_memory(&self, command: &Command, arguments: &[&[u8]]) -> bool {
+        if command.group != Group::Scripting {
+            return command.has(row_flag::DENY_OOM);
+        }
+        let given = arguments.get(1).copied().unwrap_or_default();
+        let declared = match command.name {
+            "eval" | "eval_ro" => header(given).ok().and_then(|(flags, _)| flags),
+            "evalsha" | "evalsha_ro" => self.scripts.cache.flags_of_sha(given),
+            "fcall" | "fcall_ro" => {
+                let function = self.scripts.libraries.function(given);
+                function.map(|function| function.flags)
+            }
+            _ => return command.has(row_flag::DENY_OOM),
+        };
+        declared.is_some_and(|flags| flags & (flag::ALLOW_OOM | flag::NO_WRITES) == 0)
+    }
+}
+
 impl Context<'_> {
     /// Runs a script of the cache and replies with what it returns.
     pub fn run_script(&mut self, script: &Script, mode: Mode, arguments: Arguments) {
@@ -199,10 +222,19 @@ impl Context<'_> {
         stack::resume_panic();
         self.engine.busy.script = None;
         self.make_atomic(first_effect);
+        let counted = result
+            .as_ref()
+            .is_ok_and(|(_, value)| failure::is_counted(&machine.shared, value));
+        self.engine.stats.script_error_is_known = counted;
         match result {
             Ok((true, value)) => {
                 let resp3 = machine.shared.protocol.get() == Protocol::Resp3;
-                convert::write(&mut self.reply, &machine.shared, &value, resp3, 0);
+                let stats = &mut self.engine.stats;
+                let mut writer = Writer::new(&mut self.reply, &machine.shared, stats, resp3);
+                writer.value(&value);
+                for _ in 0..writer.failures_within() {
+                    stats.count_failed(self.command.index);
+                }
             }
             Ok((false, value)) => {
                 let text = failure::text(&machine.shared, &value, mode.name);

@@ -9,7 +9,7 @@ use super::{Command, KeySpec, answers, command, help};
 use crate::execute::Context;
 use crate::execute::context::{Failure, integer};
 use crate::execute::view::Refusal;
-use crate::script::{Arguments, Mode, Script, flag, header};
+use crate::script::{Arguments, Mode, Script, flag};
 use protocol::status::Role;
 
 const EVAL_FLAGS: u32 = NO_SCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS;
@@ -174,16 +174,7 @@ pub fn failure(text: &[u8]) -> Failure {
 fn eval(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     let given = arguments_of(arguments)?;
     let compiled = context.engine.scripts.compile(arguments[1], false);
-    let script = match compiled {
-        Ok(script) => script,
-        Err(text) => {
-            // That memory is full is said first.
-            if let Ok((Some(flags), _)) = header(arguments[1]) {
-                check_memory(context, flags)?;
-            }
-            return Err(failure(&text));
-        }
-    };
+    let script = compiled.map_err(|text| failure(&text))?;
     run(context, &script, given)
 }
 
@@ -238,26 +229,15 @@ pub fn check_flags(context: &mut Context, flags: u32, read_only: bool) -> Result
         if replicas > 0 && !engine.view.has_replicas(replicas) {
             return Err(Refusal::NoReplicas.to_string().into());
         }
-        check_memory(context, flags)?;
-    }
-    Ok(())
-}
-
-/// Whether a script may begin when memory is full.
-fn check_memory(context: &mut Context, flags: u32) -> Result<(), Failure> {
-    let engine = &mut *context.engine;
-    let needs = flags & (flag::ALLOW_OOM | flag::NO_WRITES) == 0;
-    if !needs || engine.config.maxmemory_bytes == 0 {
-        return Ok(());
-    }
-    engine.make_room(context.now_ms);
-    if engine.is_full() && engine.in_transaction {
-        let text = "OOM allow-oom flag is not set on the script, \
-                    can not run it when used memory > 'maxmemory'";
-        return Err(text.into());
-    }
-    if engine.is_full() {
-        return Err(Refusal::OutOfMemory.to_string().into());
+        // Outside of transactions that has been refused before.
+        if flags & flag::ALLOW_OOM == 0 && engine.config.maxmemory_bytes > 0 {
+            engine.make_room(context.now_ms);
+            if engine.is_full() {
+                let text = "OOM allow-oom flag is not set on the script, \
+                            can not run it when used memory > 'maxmemory'";
+                return Err(text.into());
+            }
+        }
     }
     Ok(())
 }

@@ -59,9 +59,7 @@ impl Engine {
     #[cold]
     fn count_failure(&mut self, command: &Command, error: &[u8]) {
         self.stats.count_failed(command.index);
-        if self.in_script {
-            self.stats.count_error_in_script(error);
-        } else if command.group == Group::Scripting {
+        if !self.in_script && command.group == Group::Scripting {
             self.stats.count_error_of_script(error);
         } else {
             self.stats.count_error(error);

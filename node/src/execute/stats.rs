@@ -55,8 +55,8 @@ pub struct Stats {
     commands: Vec<CommandStats>,
     /// How long calls took, by the command's index.
     histograms: Vec<Option<Histogram>>,
-    /// The error of a script's command that has been counted: the script's own error may be it.
-    script_error: Vec<u8>,
+    /// The reply of the script that runs is an error which has been counted: that of a command.
+    pub script_error_is_known: bool,
     /// Error replies by their code.
     errors: BTreeMap<String, u64>,
 }
@@ -68,7 +68,7 @@ const ERROR_CODES_MAX: usize = 256;
 const OTHER_CODES: &str = "ERRORSTATS_OVERFLOW";
 
 /// Longest error code.
-const ERROR_CODE_BYTES_MAX: usize = 32;
+const ERROR_CODE_BYTES_MAX: usize = 31;
 
 impl Stats {
     /// Begins anew; what tells the state of the data stays.
@@ -140,17 +140,9 @@ impl Stats {
         self.command(command).calls
     }
 
-    /// Counts the error of a command that a script has called.
-    pub fn count_error_in_script(&mut self, text: &[u8]) {
-        self.count_error(text);
-        self.script_error.clear();
-        self.script_error.extend_from_slice(text);
-    }
-
-    /// Counts the error of a script, unless it is that of a command which it has called.
+    /// Counts the error of a script, unless it is known.
     pub fn count_error_of_script(&mut self, text: &[u8]) {
-        let counted = std::mem::take(&mut self.script_error);
-        if counted.is_empty() || !text.starts_with(&counted) {
+        if !std::mem::take(&mut self.script_error_is_known) {
             self.count_code(text, SCRIPT_CODES_MAX);
         }
     }
@@ -162,14 +154,12 @@ impl Stats {
 
     fn count_code(&mut self, text: &[u8], codes_max: usize) {
         self.error_replies += 1;
-        let code = text.iter().take(ERROR_CODE_BYTES_MAX);
-        let code = code.take_while(|byte| byte.is_ascii_graphic());
-        // As in Redis: what has a meaning in the lines of INFO is not shown.
-        let shown = |byte: &u8| match byte {
-            b'#' | b':' => '_',
-            other => char::from(*other),
-        };
-        let code: String = code.map(shown).collect();
+        // As in Redis: a text whose first word is long has no code, and what has a meaning in the
+        // lines of INFO is not shown.
+        let mut start = text.iter().take(ERROR_CODE_BYTES_MAX);
+        let code = start.position(|byte| *byte == b' ');
+        let code = code.map_or(&b"ERR"[..], |end| &text[..end]);
+        let code = String::from_utf8_lossy(code).replace(['#', ':', '\r', '\n'], "_");
         let known = self.errors.len() < codes_max || self.errors.contains_key(&code);
         let code = if known { &code } else { OTHER_CODES };
         *self.errors.entry(code.to_owned()).or_default() += 1;
@@ -207,5 +197,9 @@ mod tests {
         stats.count_error(b"a#b:c text");
         let codes: Vec<&str> = stats.errors().map(|(code, _)| code).collect();
         assert_eq!(codes, ["MY_ERR-1", "a_b_c"]);
+        stats.count_error(b"alone");
+        stats.count_error(b"a-first-word-that-is-too-long-for-a-code text");
+        let codes: Vec<&str> = stats.errors().map(|(code, _)| code).collect();
+        assert_eq!(codes, ["ERR", "MY_ERR-1", "a_b_c"]);
     }
 }

@@ -90,6 +90,13 @@ impl Cache {
         Some(script)
     }
 
+    /// The flags that the script of a hash declares.
+    pub fn flags_of_sha(&self, sha: &[u8]) -> Option<u32> {
+        let mut lower: Sha = sha.try_into().ok()?;
+        lower.make_ascii_lowercase();
+        self.by_sha.get(&lower)?.flags
+    }
+
     fn note_use(&mut self, script: &Script) {
         self.uses += 1;
         script.used.set(self.uses);

@@ -80,10 +80,14 @@ fn run(stack: &Stack, mut running: Running) -> Result<bool, Raise> {
     let result = execute(stack, running.reborrow_mut(), &mut out);
     stack.clear();
     let pushed = match &result {
-        Err(text) => push_error(stack, machine, text.as_bytes()),
+        // What is wrong with the call itself has not been counted.
+        Err(text) if [NO_ARGUMENTS, NOT_TEXT].contains(&&**text) => {
+            push_error(stack, machine, text.as_bytes(), false)
+        }
+        Err(text) => push_error(stack, machine, text.as_bytes(), true),
         Ok(()) if out.first() == Some(&b'-') => {
             let text = out[1..].strip_suffix(b"\r\n").unwrap_or(&out[1..]);
-            push_error(stack, machine, text)
+            push_error(stack, machine, text, true)
         }
         Ok(()) => push_reply(stack, machine, &out),
     };
@@ -106,16 +110,23 @@ fn push_reply(stack: &Stack, machine: &Machine, reply: &[u8]) -> Result<bool, Ra
 
 const NOT_RESP: &[u8] = b"reply of a command is not RESP";
 
-/// Pushes the table of an error.
-fn push_error(stack: &Stack, machine: &Machine, text: &[u8]) -> Result<bool, Raise> {
+/// Pushes the table of an error, which says when it has been counted.
+fn push_error(
+    stack: &Stack,
+    machine: &Machine,
+    text: &[u8],
+    is_counted: bool,
+) -> Result<bool, Raise> {
     let push = || {
         stack.push_table(0, 4);
         stack.push_text(b"err");
         stack.push_text(text);
         stack.set_field();
-        stack.push_text(b"ignore_error_stats_update");
-        stack.push_boolean(true);
-        stack.set_field();
+        if is_counted {
+            stack.push_text(b"ignore_error_stats_update");
+            stack.push_boolean(true);
+            stack.set_field();
+        }
     };
     let pushed = machine.unlimited(text.len() + ERROR_BYTES, push);
     pushed.map(|()| false).ok_or(Raise::Message(NO_MEMORY))
@@ -170,12 +181,12 @@ fn execute_texts(
     let shared = &*machine.shared;
     let Some(command) = engine.commands.find(arguments) else {
         let text = "ERR Unknown Redis command called from script";
-        engine.stats.count_error_in_script(text.as_bytes());
+        engine.stats.count_error(text.as_bytes());
         return Err(text.into());
     };
     if let Err(text) = check(engine, session, command, (shared, keys), arguments) {
         engine.stats.count_rejected(command.index);
-        engine.stats.count_error_in_script(text.as_bytes());
+        engine.stats.count_error(text.as_bytes());
         return Err(text.into());
     }
     if command.has(flag::WRITE) {

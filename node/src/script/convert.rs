@@ -5,6 +5,7 @@
 use super::failure::until_zero;
 use super::stack::Stack;
 use super::{Shared, number};
+use crate::execute::stats::Stats;
 use mlua::{LuaString, Table, Value};
 use protocol::resp::{Protocol, ReplyWriter, parse_i64};
 
@@ -227,41 +228,63 @@ fn begin_field(stack: &Stack, name: &[u8]) {
     stack.push_text(name);
 }
 
-/// Replies with what a script returned; `resp3`: the script has asked for RESP3, so that its
-/// booleans stay booleans.
-pub fn write(reply: &mut ReplyWriter, shared: &Shared, value: &Value, resp3: bool, depth: usize) {
-    match value {
-        Value::String(text) => reply.bulk(&text.as_bytes()),
-        Value::Integer(integer) => reply.integer(*integer),
-        Value::Number(value) => reply.integer(number::integer(*value)),
-        Value::Boolean(value) if resp3 => reply.boolean(*value),
-        Value::Boolean(true) => reply.integer(1),
-        Value::Table(_) if depth >= DEPTH_MAX => reply.error("ERR reached lua stack limit"),
-        Value::Table(table) => {
-            let mut writer = Writer {
-                reply,
-                shared,
-                resp3,
-                depth: depth + 1,
-            };
-            if writer.table(table).is_err() {
-                reply.error("ERR the value of the script cannot be read");
-            }
-        }
-        _ => reply.null(),
-    }
-}
-
-struct Writer<'a, 'b> {
+/// Replies with what a script returned.
+pub struct Writer<'a, 'b> {
     reply: &'a mut ReplyWriter<'b>,
     shared: &'a Shared,
+    stats: &'a mut Stats,
+    /// The script has asked for RESP3, so that its booleans stay booleans.
     resp3: bool,
     depth: usize,
+    /// Errors within the reply that have been counted where they come from.
+    known_errors: usize,
+    /// There were others.
+    new_errors: bool,
 }
 
-impl Writer<'_, '_> {
-    fn value(&mut self, value: &Value) {
-        write(self.reply, self.shared, value, self.resp3, self.depth);
+impl<'a, 'b> Writer<'a, 'b> {
+    pub fn new(
+        reply: &'a mut ReplyWriter<'b>,
+        shared: &'a Shared,
+        stats: &'a mut Stats,
+        resp3: bool,
+    ) -> Self {
+        Self {
+            reply,
+            shared,
+            stats,
+            resp3,
+            depth: 0,
+            known_errors: 0,
+            new_errors: false,
+        }
+    }
+
+    /// How often the script has failed by the errors within its reply, as Redis counts.
+    pub fn failures_within(&self) -> usize {
+        self.known_errors + usize::from(self.new_errors)
+    }
+
+    pub fn value(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.reply.bulk(&text.as_bytes()),
+            Value::Integer(integer) => self.reply.integer(*integer),
+            Value::Number(value) => self.reply.integer(number::integer(*value)),
+            Value::Boolean(value) if self.resp3 => self.reply.boolean(*value),
+            Value::Boolean(true) => self.reply.integer(1),
+            Value::Table(_) if self.depth >= DEPTH_MAX => {
+                self.reply.error("ERR reached lua stack limit");
+            }
+            Value::Table(table) => {
+                self.depth += 1;
+                if self.table(table).is_err() {
+                    self.reply
+                        .error("ERR the value of the script cannot be read");
+                }
+                self.depth -= 1;
+            }
+            _ => self.reply.null(),
+        }
     }
 
     fn table(&mut self, table: &Table) -> mlua::Result<()> {
@@ -275,7 +298,16 @@ impl Writer<'_, '_> {
     fn special(&mut self, table: &Table) -> mlua::Result<bool> {
         let names = &self.shared.names;
         if let Value::String(text) = table.raw_get(&names.err)? {
-            self.reply.error_bytes(until_zero(&text.as_bytes()));
+            let text = text.as_bytes();
+            self.reply.error_bytes(until_zero(&text));
+            if self.depth > 1 {
+                if table.raw_get(&names.ignore)? {
+                    self.known_errors += 1;
+                } else {
+                    self.new_errors = true;
+                    self.stats.count_error_of_script(&text);
+                }
+            }
         } else if let Value::String(text) = table.raw_get(&names.ok)? {
             self.line(b'+', until_zero(&text.as_bytes()));
         } else if let Some(number) = number_in(table, &names.double)? {

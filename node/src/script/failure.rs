@@ -79,11 +79,10 @@ pub fn raised<T>(lua: &Lua, result: Result<T, impl Into<Message>>) -> mlua::Resu
     result.map_err(|text| message(lua, &text.into().0))
 }
 
-/// The table of an error of a command.
-pub fn table(lua: &Lua, shared: &Shared, text: &[u8]) -> mlua::Result<Table> {
+/// The table of an error with a code.
+fn table(lua: &Lua, shared: &Shared, text: &[u8]) -> mlua::Result<Table> {
     let table = lua.create_table_with_capacity(0, 4)?;
     table.raw_set(&shared.names.err, lua.create_string(text)?)?;
-    table.raw_set(&shared.names.ignore, true)?;
     Ok(table)
 }
 
@@ -156,6 +155,16 @@ pub fn text(shared: &Shared, error: &Value, name: &str) -> Vec<u8> {
         text.extend_from_slice(format!(" script: {name}, on {source}:{line}.").as_bytes());
     }
     text
+}
+
+/// Whether a value is the error of a command, which was counted when the command had failed.
+pub fn is_counted(shared: &Shared, value: &Value) -> bool {
+    let Value::Table(table) = value else {
+        return false;
+    };
+    let has_text = table.raw_get(&shared.names.err);
+    let has_text = has_text.is_ok_and(|text: Value| text.is_string());
+    has_text && table.raw_get(&shared.names.ignore).unwrap_or_default()
 }
 
 /// The text of an error without its place.

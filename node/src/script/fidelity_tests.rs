@@ -192,6 +192,34 @@ fn objects_are_encoded_as_deep_as_arrays() {
 }
 
 #[test]
+fn errors_within_a_reply_count_as_failures_of_the_script() {
+    let mut bench = Bench::new();
+    bench.eval("return {{err='OWN x'}, {err='OWN y'}, redis.pcall('get'), redis.pcall('nope')}");
+    let stats = bench.call(&["INFO", "commandstats"]);
+    assert!(stats.contains("cmdstat_eval:calls=1,"), "{stats}");
+    assert!(stats.contains("failed_calls=3"), "{stats}");
+    let stats = bench.call(&["INFO", "errorstats"]);
+    assert!(stats.contains("errorstat_OWN:count=2"), "{stats}");
+    assert!(stats.contains("errorstat_ERR:count=2"), "{stats}");
+}
+
+#[test]
+fn a_script_whose_flags_need_memory_is_rejected_when_it_is_full() {
+    let mut bench = Bench::new();
+    bench.call(&["SET", "a", "1"]);
+    bench.call(&["CONFIG", "SET", "maxmemory", "1"]);
+    for body in ["return 1", "x y"] {
+        let reply = bench.eval(&format!("#!lua\n{body}"));
+        assert!(reply.starts_with("-OOM command not allowed"), "{reply}");
+    }
+    let reply = bench.eval("#!lua flags=no-writes\nreturn 1");
+    assert_eq!(reply, ":1");
+    let stats = bench.call(&["INFO", "commandstats"]);
+    assert!(stats.contains("cmdstat_eval:calls=1,"), "{stats}");
+    assert!(stats.contains("rejected_calls=2"), "{stats}");
+}
+
+#[test]
 fn what_cannot_be_a_hash_is_unknown_whatever_else_is_wrong() {
     let mut bench = Bench::new();
     let reply = bench.call(&["EVALSHA", "x", "-1"]);

@@ -21,8 +21,7 @@ if t == 'string' then return '\"' .. v .. '\"' end \
 if t ~= 'table' then return t == 'boolean' and tostring(v) or t end \
 if d > 5 then return '...' end \
 local r = {} \
-for k, x in next, v do if k ~= 'ignore_error_stats_update' then \
-r[#r + 1] = '[' .. show(k, d + 1) .. ']=' .. show(x, d + 1) end end \
+for k, x in next, v do r[#r + 1] = '[' .. show(k, d + 1) .. ']=' .. show(x, d + 1) end \
 table.sort(r) return '{' .. table.concat(r, ',') .. '}' end \
 local function S(...) local r = {} \
 for i = 1, select('#', ...) do r[i] = show((select(i, ...)), 1) end \

@@ -15,7 +15,7 @@
 use super::dataset::compare_values;
 use super::lua_generate::{SHOW, Scripts, Words};
 use super::random::{shrink, variable};
-use super::servers::{Pair, Servers, shown};
+use super::servers::{Link, Pair, Servers, shown};
 use protocol::resp::{read_reply, write_request};
 
 const SEQUENCES: u64 = 300;
@@ -65,6 +65,18 @@ fn run(servers: &Servers, requests: &[Words]) -> Result<(), String> {
     for line in ["HELLO 2 AUTH default p", "CONFIG SET maxmemory 0"] {
         pair.say(line);
     }
+    let (redis, node) = (statistics(&mut pair.redis), statistics(&mut pair.node));
+    if redis != node {
+        let only = |these: &[String], those: &[String]| {
+            let mut lines = these.iter().filter(|line| !those.contains(line)).cloned();
+            lines.by_ref().collect::<Vec<_>>().join(" ")
+        };
+        return Err(format!(
+            " redis {}\n node  {}",
+            only(&redis, &node),
+            only(&node, &redis)
+        ));
+    }
     let (redis, node) = pair.say("DBSIZE");
     if redis != node {
         return Err(format!(
@@ -74,6 +86,22 @@ fn run(servers: &Servers, requests: &[Words]) -> Result<(), String> {
         ));
     }
     compare_values(&mut pair)
+}
+
+/// How often commands were called, refused and have failed, and with which errors.
+fn statistics(link: &mut Link) -> Vec<String> {
+    let mut lines = Vec::new();
+    for section in ["INFO commandstats", "INFO errorstats"] {
+        let info = link.say(section);
+        let info = String::from_utf8_lossy(&info).into_owned();
+        for line in info.lines().filter(|line| line.contains("stat_")) {
+            let (name, counts) = line.split_once(':').unwrap();
+            let counts = counts.split(',').filter(|count| !count.starts_with("usec"));
+            lines.push(format!("{name}:{}", counts.collect::<Vec<_>>().join(",")));
+        }
+    }
+    lines.sort_unstable();
+    lines
 }
 
 /// Doubles may be written in other digits: since Redis 7.2 in as few as say them.
@@ -86,13 +114,15 @@ fn same(redis: &[u8], node: &[u8]) -> bool {
     redis == node
         // What is said when a user may not do what a script does is new in Redis 7.2.
         || says(redis, "The user executing the script can't") && says(node, "ACL failure in script")
+        || redis.starts_with(b"-NOPERM ") && node.starts_with(b"-NOPERM ")
         || double(redis)
             && double(node)
             && redis.first() == node.first()
             && read_reply(redis).unwrap() == read_reply(node).unwrap()
 }
 
-const SET_UP: &str = "CONFIG SET maxmemory 0
+const SET_UP: &str = "CONFIG RESETSTAT
+    CONFIG SET maxmemory 0
     FLUSHALL
     ACL SETUSER u reset on nopass ~k* ~str %R~list +@all -hgetall -lpush -config +config|get
     SCRIPT FLUSH
