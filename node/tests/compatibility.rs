@@ -59,7 +59,9 @@ fn page() -> String {
 fn options_table() -> String {
     let mut table = "\n## Options\n\n`CONFIG SET` takes the options in effect; one that is fixed \
                      only with the value it has, if Redis can change it.\nAn option that is kept \
-                     is remembered because clients set it, and changes nothing.\n\n\
+                     is remembered because clients set it, and changes nothing.\n\
+                     What is set holds for the member that was asked, until it restarts; \
+                     `spec.config` of a KVCluster keeps\noptions for all its members.\n\n\
                      | option | state | note |\n|---|---|---|\n"
         .to_owned();
     let mut rows: Vec<&ConfigOption> = options().filter(|option| !option.hidden).collect();
