@@ -7,6 +7,7 @@
 
 mod api;
 mod bit;
+mod budget;
 mod cache;
 mod call;
 mod cjson;
@@ -231,7 +232,7 @@ impl Context<'_> {
                 let resp3 = machine.shared.protocol.get() == Protocol::Resp3;
                 let stats = &mut self.engine.stats;
                 let mut writer = Writer::new(&mut self.reply, &machine.shared, stats, resp3);
-                writer.value(&value);
+                writer.reply(&value);
                 for _ in 0..writer.failures_within() {
                     stats.count_failed(self.command.index);
                 }

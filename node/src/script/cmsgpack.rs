@@ -4,6 +4,7 @@
 //! a fraction are integers, tables with keys 1 to n arrays, other tables maps.
 
 use super::api::text_of;
+use super::budget::{Budget, NO_MEMORY};
 use super::sandbox::{bad_argument, number_of};
 use super::{failure, number};
 use mlua::{Lua, MultiValue, Table, Value};
@@ -24,11 +25,14 @@ pub fn functions(lua: &Lua) -> mlua::Result<Table> {
             let message = "bad argument #0 to 'pack' (MessagePack pack needs input.)";
             return Err(failure::message(lua, message.as_bytes()));
         }
-        let mut out = Vec::new();
+        let mut packer = Packer {
+            out: Vec::new(),
+            budget: Budget::new(),
+        };
         for value in &arguments {
-            pack(&mut out, value, 0)?;
+            packer.value(value, 0)?;
         }
-        lua.create_string(out)
+        lua.create_string(packer.out)
     };
     library.raw_set("pack", lua.create_function(pack)?)?;
     let unpack = |lua: &Lua, arguments: MultiValue| unpack_all(lua, &arguments);
@@ -63,16 +67,59 @@ fn optional(name: &str, arguments: &MultiValue, at: usize, default: i64) -> Resu
     }
 }
 
-fn pack(out: &mut Vec<u8>, value: &Value, depth: usize) -> mlua::Result<()> {
-    match value {
-        Value::String(text) => pack_string(out, &text.as_bytes()),
-        Value::Boolean(value) => out.push(if *value { 0xC3 } else { 0xC2 }),
-        Value::Integer(integer) => pack_integer(out, *integer),
-        Value::Number(value) => pack_number(out, *value),
-        Value::Table(table) if depth < DEPTH_MAX => pack_table(out, table, depth)?,
-        _ => out.push(0xC0),
+struct Packer {
+    out: Vec<u8>,
+    budget: Budget,
+}
+
+impl Packer {
+    fn value(&mut self, value: &Value, depth: usize) -> mlua::Result<()> {
+        let out = &mut self.out;
+        if !self.budget.take(out.len()) {
+            return Err(mlua::Error::MemoryError(NO_MEMORY.to_owned()));
+        }
+        match value {
+            Value::String(text) => pack_string(out, &text.as_bytes()),
+            Value::Boolean(value) => out.push(if *value { 0xC3 } else { 0xC2 }),
+            Value::Integer(integer) => pack_integer(out, *integer),
+            Value::Number(value) => pack_number(out, *value),
+            Value::Table(table) if depth < DEPTH_MAX => self.table(table, depth)?,
+            _ => out.push(0xC0),
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// The pairs are packed as they are met: Lua can hold only so many values for us at once.
+    fn table(&mut self, table: &Table, depth: usize) -> mlua::Result<()> {
+        let (mut count, mut max, mut is_array) = (0usize, 0i64, true);
+        table.for_each(|key: Value, _: Value| {
+            count += 1;
+            match key {
+                Value::Integer(index) if index >= 1 => max = max.max(index),
+                _ => is_array = false,
+            }
+            Ok(())
+        })?;
+        // As many different indexes from 1 to n as there are keys: they are all of them.
+        if is_array && max as usize == count {
+            match count {
+                0..=15 => self.out.push(0x90 | count as u8),
+                _ => header(&mut self.out, count, [None, Some(0xDC), Some(0xDD)]),
+            }
+            for index in 1..=count {
+                self.value(&table.raw_get(index)?, depth + 1)?;
+            }
+            return Ok(());
+        }
+        match count {
+            0..=15 => self.out.push(0x80 | count as u8),
+            _ => header(&mut self.out, count, [None, Some(0xDE), Some(0xDF)]),
+        }
+        table.for_each(|key: Value, value: Value| {
+            self.value(&key, depth + 1)?;
+            self.value(&value, depth + 1)
+        })
+    }
 }
 
 fn pack_string(out: &mut Vec<u8>, text: &[u8]) {
@@ -129,38 +176,6 @@ fn pack_number(out: &mut Vec<u8>, value: f64) {
     } else {
         tagged(out, 0xCB, &value.to_be_bytes());
     }
-}
-
-/// The pairs are packed as they are met: Lua can hold only so many values for us at once.
-fn pack_table(out: &mut Vec<u8>, table: &Table, depth: usize) -> mlua::Result<()> {
-    let (mut count, mut max, mut is_array) = (0usize, 0i64, true);
-    table.for_each(|key: Value, _: Value| {
-        count += 1;
-        match key {
-            Value::Integer(index) if index >= 1 => max = max.max(index),
-            _ => is_array = false,
-        }
-        Ok(())
-    })?;
-    // As many different indexes from 1 to n as there are keys: they are all of them.
-    if is_array && max as usize == count {
-        match count {
-            0..=15 => out.push(0x90 | count as u8),
-            _ => header(out, count, [None, Some(0xDC), Some(0xDD)]),
-        }
-        for index in 1..=count {
-            pack(out, &table.raw_get(index)?, depth + 1)?;
-        }
-        return Ok(());
-    }
-    match count {
-        0..=15 => out.push(0x80 | count as u8),
-        _ => header(out, count, [None, Some(0xDE), Some(0xDF)]),
-    }
-    table.for_each(|key: Value, value: Value| {
-        pack(out, &key, depth + 1)?;
-        pack(out, &value, depth + 1)
-    })
 }
 
 /// The string that is unpacked.

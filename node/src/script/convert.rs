@@ -2,6 +2,7 @@
 //!
 //! Source: the conversion tables of the Redis documentation on the Lua API.
 
+use super::budget::Budget;
 use super::failure::until_zero;
 use super::stack::Stack;
 use super::{Shared, number};
@@ -236,6 +237,11 @@ pub struct Writer<'a, 'b> {
     /// The script has asked for RESP3, so that its booleans stay booleans.
     resp3: bool,
     depth: usize,
+    /// Where the reply begins.
+    start: usize,
+    budget: Budget,
+    /// It has become too long, or nobody will read it: no more is written.
+    is_full: bool,
     /// Errors within the reply that have been counted where they come from.
     known_errors: usize,
     /// There were others.
@@ -250,6 +256,9 @@ impl<'a, 'b> Writer<'a, 'b> {
         resp3: bool,
     ) -> Self {
         Self {
+            start: reply.position(),
+            budget: Budget::new(),
+            is_full: false,
             reply,
             shared,
             stats,
@@ -265,7 +274,21 @@ impl<'a, 'b> Writer<'a, 'b> {
         self.known_errors + usize::from(self.new_errors)
     }
 
-    pub fn value(&mut self, value: &Value) {
+    /// Writes the whole reply.
+    pub fn reply(&mut self, value: &Value) {
+        self.value(value);
+        if self.is_full && !self.reply.is_in_vain() {
+            self.reply.truncate(self.start);
+            self.reply.error("ERR the reply of the script is too long");
+        }
+    }
+
+    fn value(&mut self, value: &Value) {
+        let bytes = self.reply.position() - self.start;
+        self.is_full |= !self.budget.take(bytes) || self.reply.is_in_vain();
+        if self.is_full {
+            return;
+        }
         match value {
             Value::String(text) => self.reply.bulk(&text.as_bytes()),
             Value::Integer(integer) => self.reply.integer(*integer),
@@ -363,6 +386,9 @@ impl<'a, 'b> Writer<'a, 'b> {
             let (key, value): (Value, Value) = pair?;
             self.value(&key);
             self.value(&value);
+            if self.is_full {
+                break;
+            }
         }
         Ok(())
     }
@@ -372,6 +398,9 @@ impl<'a, 'b> Writer<'a, 'b> {
         for pair in table.pairs() {
             let (member, _): (Value, Value) = pair?;
             self.value(&member);
+            if self.is_full {
+                break;
+            }
         }
         Ok(())
     }
@@ -386,6 +415,9 @@ impl<'a, 'b> Writer<'a, 'b> {
         for index in 1..=count {
             let value: Value = table.raw_get(index)?;
             self.value(&value);
+            if self.is_full {
+                break;
+            }
         }
         Ok(())
     }

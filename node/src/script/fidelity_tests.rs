@@ -192,6 +192,22 @@ fn objects_are_encoded_as_deep_as_arrays() {
 }
 
 #[test]
+fn tables_that_lie_in_many_places_end_in_an_error() {
+    Bench::new().check(
+        "local t = {} for i = 1, 40 do t = {t, t} end return t
+         > -ERR the reply of the script is too long
+         local t = {} for i = 1, 40 do t = {map={a=t, b=t}} end return {t, 1}
+         > -ERR the reply of the script is too long
+         local t = {} for i = 1, 40 do t = {t, t} end return cjson.encode(t)
+         > -ERR user_script:1: not enough memory
+         local t = {} for i = 1, 40 do t = {a=t, b=t} end return cjson.encode(t)
+         > -ERR user_script:1: not enough memory
+         local t = {} for i = 1, 10 do t = {t, t, t, t, t, t, t, t} end return cmsgpack.pack(t)
+         > -ERR not enough memory",
+    );
+}
+
+#[test]
 fn errors_within_a_reply_count_as_failures_of_the_script() {
     let mut bench = Bench::new();
     bench.eval("return {{err='OWN x'}, {err='OWN y'}, redis.pcall('get'), redis.pcall('nope')}");

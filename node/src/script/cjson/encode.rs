@@ -1,6 +1,7 @@
 //! Lua values to JSON.
 
 use super::{Invalid, Settings};
+use crate::script::budget::{Budget, NO_MEMORY};
 use crate::script::number::{self, HEX};
 use crate::script::sandbox::number_of;
 use mlua::{Table, Value};
@@ -23,6 +24,7 @@ pub fn encode(settings: &Settings, value: &Value) -> Encoded<Vec<u8>> {
     let mut encoder = Encoder {
         settings,
         out: Vec::new(),
+        budget: Budget::new(),
     };
     let result = encoder.value(value, 0)?;
     Ok(result.map(|()| encoder.out))
@@ -31,6 +33,7 @@ pub fn encode(settings: &Settings, value: &Value) -> Encoded<Vec<u8>> {
 struct Encoder<'a> {
     settings: &'a Settings,
     out: Vec<u8>,
+    budget: Budget,
 }
 
 /// Passes a message on.
@@ -44,6 +47,9 @@ macro_rules! attempt {
 
 impl Encoder<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Encoded<()> {
+        if !self.budget.take(self.out.len()) {
+            return Ok(Err(NO_MEMORY.to_owned()));
+        }
         match value {
             Value::String(text) => self.string(&text.as_bytes()),
             Value::Integer(integer) => {
