@@ -26,7 +26,7 @@ impl Budget {
         Self { values: VALUES_MAX }
     }
 
-    /// Takes one value; `false` when there are none left, or too much has been made of those before.
+    /// Takes one value; `false` when there are none left, or too much was made of those before.
     pub fn take(&mut self, made_bytes: usize) -> bool {
         let left = self.values > 0 && made_bytes <= MEMORY_BYTES_MAX;
         self.values = self.values.saturating_sub(1);
