@@ -39,6 +39,15 @@ pub struct HashedKey<'a> {
     pub hash: u64,
 }
 
+impl HashedKey<'_> {
+    fn place(&self) -> Place {
+        Place {
+            slot: self.slot,
+            prefix: slot_table::prefix_of(self.hash),
+        }
+    }
+}
+
 /// What a lookup finds.
 pub enum Found {
     Nothing,
@@ -428,23 +437,23 @@ impl Keyspace {
             return;
         }
         let entry = self.tables[usize::from(key.slot)].find(key.hash, key.bytes);
-        let place = Place {
-            slot: key.slot,
-            prefix: slot_table::prefix_of(key.hash),
-        };
+        let place = key.place();
         for walk in &mut self.walks {
             walk.save_early(place, key.bytes, entry);
         }
     }
 
     fn save_absence(&mut self, key: &HashedKey) {
-        let place = Place {
-            slot: key.slot,
-            prefix: slot_table::prefix_of(key.hash),
-        };
+        let place = key.place();
         for walk in &mut self.walks {
             walk.save_early(place, key.bytes, None);
         }
+    }
+
+    /// Where an iteration comes to a key of this slot.
+    fn place_of(&self, slot: u16, key: &[u8]) -> Place {
+        let prefix = slot_table::prefix_of(self.hasher.hash_one(key));
+        Place { slot, prefix }
     }
 
     fn table(&self, slot: u16) -> &SlotTable {

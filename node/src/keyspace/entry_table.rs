@@ -12,6 +12,9 @@ use crate::values::probing::{self, Word, larger, most_words, places_for};
 /// Bytes of words that a look-up most often reads.
 const PROBED_BYTES: usize = 3 * size_of::<Tagged>();
 
+/// How many places before its turn an entry is asked for, when all are visited.
+const FETCHED_AHEAD: usize = 8;
+
 #[derive(Default)]
 pub struct EntryTable {
     places: Box<[Option<Tagged>]>,
@@ -117,7 +120,14 @@ impl EntryTable {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
-        self.places.iter().flatten().map(Tagged::get)
+        let ahead = self.places.iter().skip(FETCHED_AHEAD).map(Some);
+        let ahead = ahead.chain(std::iter::repeat(None));
+        self.places.iter().zip(ahead).filter_map(|(word, later)| {
+            if let Some(Some(later)) = later {
+                later.prefetch();
+            }
+            word.as_ref().map(Tagged::get)
+        })
     }
 
     pub fn into_entries(self) -> impl Iterator<Item = Entry> {

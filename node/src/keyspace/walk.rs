@@ -13,10 +13,10 @@ mod record;
 
 use super::entry::{EntryRef, Value};
 use super::{Keyspace, Place};
-use ahash::RandomState;
 use protocol::slots::SlotSet;
 use record::{Record, is_large};
-use std::collections::{HashSet, VecDeque};
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, VecDeque};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WalkId(pub(super) u64);
@@ -30,11 +30,19 @@ pub enum WalkFormat {
     Effects,
 }
 
+/// What a visit of a place costs beside its entries, and what a part of a large collection costs,
+/// in entries.
+const VISIT_COST: usize = 8;
+const PART_COST: usize = 256;
+
 /// A step ends when it has written so many bytes.
 const STEP_BYTES: usize = 64 * 1024;
 
 /// Bytes the name of a key saved early takes beside its length.
-const EARLY_BYTES: usize = 32;
+const EARLY_BYTES: usize = 64;
+
+/// Names of keys saved early that are forgotten in one go.
+const FORGOTTEN_KEYS: usize = 1024;
 
 pub struct Walk {
     pub(super) id: WalkId,
@@ -42,7 +50,8 @@ pub struct Walk {
     format: WalkFormat,
     /// Where to go on; `None` when everything was visited.
     place: Option<Place>,
-    early: HashSet<Box<[u8]>, RandomState>,
+    /// Keys saved early, by their places: a map that never has to move them all.
+    early: BTreeMap<Place, SmallVec<[Box<[u8]>; 1]>>,
     early_bytes: usize,
     output: Vec<u8>,
     /// Large collections that are still to be written, the first perhaps in part.
@@ -65,7 +74,7 @@ impl Walk {
             slots,
             format,
             place,
-            early: HashSet::with_hasher(RandomState::with_seed(id.0 as usize)),
+            early: BTreeMap::new(),
             early_bytes: 0,
             output: Vec::new(),
             records: VecDeque::new(),
@@ -109,27 +118,47 @@ impl Walk {
     }
 
     pub(super) fn step(&mut self, keyspace: &Keyspace, entries_max: usize) {
-        let end = self.keys + entries_max as u64;
+        let mut left = entries_max;
         let output_max = self.output.len() + STEP_BYTES;
-        while self.keys < end && self.output.len() < output_max && !self.aborted {
+        while left > 0 && self.output.len() < output_max && !self.aborted {
             if !self.records.is_empty() {
                 self.write_record_part();
+                left = left.saturating_sub(PART_COST);
                 continue;
             }
             let Some(place) = self.place else { return };
+            let mut from_there = self.early.range(place..);
+            let meets_early = from_there
+                .next()
+                .is_some_and(|(at, _)| at.slot == place.slot);
+            left = left.saturating_sub(VISIT_COST);
             let next = keyspace.visit(place, |entry| {
-                if !self.early.contains(entry.key()) {
+                left = left.saturating_sub(1);
+                let key = entry.key();
+                if !meets_early || !self.is_early(keyspace.place_of(place.slot, key), key) {
                     self.save(entry);
                 }
             });
             self.place = self.following(next);
-            if self.place.map(|next| next.slot) != Some(place.slot) {
-                self.early_bytes = 0;
-                self.early.retain(|key| {
-                    let ahead = protocol::slots::slot_of(key) > place.slot;
-                    self.early_bytes += if ahead { key.len() + EARLY_BYTES } else { 0 };
-                    ahead
-                });
+            self.forget_passed();
+        }
+    }
+
+    fn is_early(&self, at: Place, key: &[u8]) -> bool {
+        let keys = self.early.get(&at);
+        keys.is_some_and(|keys| keys.iter().any(|early| **early == *key))
+    }
+
+    /// Forgets the keys saved early that the walk will not come to any more, or a part of them.
+    fn forget_passed(&mut self) {
+        for _ in 0..FORGOTTEN_KEYS {
+            let passed = self.early.first_entry().filter(|first| {
+                let at = first.key();
+                self.place.is_none_or(|place| at < &place)
+            });
+            let Some(passed) = passed else { return };
+            for key in passed.remove() {
+                self.early_bytes -= key.len() + EARLY_BYTES;
             }
         }
     }
@@ -185,7 +214,7 @@ impl Walk {
     pub(super) fn save_early(&mut self, at: Place, key: &[u8], entry: Option<EntryRef>) {
         self.owes |= self.records.iter().any(|record| record.is_of(key));
         let ahead = self.place.is_some_and(|place| at >= place);
-        if !ahead || self.aborted || !self.slots.contains(at.slot) || self.early.contains(key) {
+        if !ahead || self.aborted || !self.slots.contains(at.slot) || self.is_early(at, key) {
             return;
         }
         if let Some(entry) = entry {
@@ -194,7 +223,7 @@ impl Walk {
             self.owes |= !self.records.is_empty();
         }
         self.early_bytes += key.len() + EARLY_BYTES;
-        self.early.insert(key.into());
+        self.early.entry(at).or_default().push(key.into());
     }
 
     pub(super) fn abort_if_ahead(&mut self, slot: u16) {

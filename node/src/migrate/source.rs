@@ -22,7 +22,10 @@ use tokio::time::sleep;
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// Entries walked in one go: no pause is longer than writing these.
-const STEP_ENTRIES: usize = 128;
+const STEP_ENTRIES: usize = 256;
+
+/// Most steps of one piece: others wait meanwhile.
+const STEPS_MAX: usize = 4;
 
 /// Bytes sent as one request; the target executes one without interruption.
 const PIECE_BYTES: usize = 32 * 1024;
@@ -306,7 +309,9 @@ impl Attempt<'_> {
                 bytes: Vec::new(),
                 walked: false,
             };
-            while piece.bytes.len() < bytes_max && !piece.walked {
+            let mut steps = 0;
+            while piece.bytes.len() < bytes_max && !piece.walked && steps < STEPS_MAX {
+                steps += 1;
                 state.engine.keyspace.step_walk(walk_id, STEP_ENTRIES);
                 let walk = state
                     .engine

@@ -9,11 +9,8 @@ use crate::member::{Member, State};
 use crate::rdb::{RdbChecksum, write_footer, write_function, write_header};
 use protocol::slots::SlotSet;
 
-/// Entries walked in one go.
-const STEP_ENTRIES: usize = 128;
-
-/// A piece is handed out when it has grown to so many bytes.
-const PIECE_BYTES: usize = 64 * 1024;
+/// Entries walked in one go: others wait meanwhile.
+const PIECE_ENTRIES: usize = 512;
 
 pub struct Snapshot {
     walk: WalkId,
@@ -97,20 +94,15 @@ impl Snapshot {
         }
         let keyspace = &mut state.engine.keyspace;
         let mut bytes = self.header.take().unwrap_or_default();
-        let mut complete = false;
-        let mut steps = 0;
-        while bytes.len() < PIECE_BYTES && !complete && steps < STEPS_PER_PIECE {
-            keyspace.step_walk(self.walk, STEP_ENTRIES);
-            let Some(walk) = keyspace.walk_mut(self.walk) else {
-                return Piece::Aborted;
-            };
-            if walk.is_aborted() {
-                return Piece::Aborted;
-            }
-            bytes.extend(walk.take_output());
-            complete = walk.is_complete();
-            steps += 1;
+        keyspace.step_walk(self.walk, PIECE_ENTRIES);
+        let Some(walk) = keyspace.walk_mut(self.walk) else {
+            return Piece::Aborted;
+        };
+        if walk.is_aborted() {
+            return Piece::Aborted;
         }
+        bytes.extend(walk.take_output());
+        let complete = walk.is_complete();
         self.checksum.update(&bytes);
         if complete {
             let mut footer = Vec::new();
@@ -152,6 +144,3 @@ impl Drop for Walking<'_> {
         });
     }
 }
-
-/// Most steps of one piece.
-const STEPS_PER_PIECE: usize = 16;
