@@ -4,19 +4,24 @@
 //! are: a part that grows beyond its limits is split by the next bit, and one that has become small
 //! is put together with the other half it was split from. So no step takes longer than work on one
 //! part; an iteration is a hash prefix, below which everything has been seen, whatever is inserted,
-//! removed or split meanwhile; and a clone copies only the directory, and later the parts that
-//! change.
+//! removed or split meanwhile.
+//!
+//! Parts stand on shelves, and a bounded number of shelves along one [aisle](aisle). A clone copies
+//! the directory of aisles, and later the aisles and parts that change.
 //!
 //! The hash function is keyed by the seed given at the creation, so that nobody can choose members
 //! that collide.
 
+mod aisle;
 mod directory;
 mod part;
 
 use crate::prefetch::{Fetch, prefetch_value};
 use ahash::RandomState;
+use aisle::{Aisle, SHELVES_MAX};
 use directory::Directory;
-use part::{BYTES_MAX, ITEMS_MAX, PLACES_MAX, Part, item_bytes};
+use part::{PLACES_MAX, Part, item_bytes};
+use std::rc::Rc;
 
 /// What [`Table::insert`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,17 +37,20 @@ pub enum Insertion {
 #[derive(Debug, Clone)]
 pub struct Table<const PAYLOAD: bool> {
     hasher: RandomState,
+    /// Of the aisles.
     directory: Directory,
-    shelves: Vec<Shelf<PAYLOAD>>,
+    aisles: Vec<Rc<Aisle<PAYLOAD>>>,
     items: usize,
     part_bytes: usize,
+    /// Of the aisles without their parts.
+    aisle_bytes: usize,
 }
 
-#[derive(Debug, Clone)]
-struct Shelf<const PAYLOAD: bool> {
-    /// In a table of times: none of the part's is before this one.
-    earliest_ms: u64,
-    part: Part<PAYLOAD>,
+/// Where a shelf is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct At {
+    aisle: usize,
+    shelf: usize,
 }
 
 /// The bits of a hash that divide a table. The parts use the lowest ones.
@@ -55,7 +63,12 @@ type Item<'a> = (&'a [u8], &'a [u8]);
 
 const DEPTH_MAX: u8 = 32;
 
-/// Two halves are put together when they have at most so much of what one part may hold.
+/// In one number an aisle stands above this many bits for its shelf.
+const AISLE_SHIFT: u32 = 16;
+
+const _: () = assert!(SHELVES_MAX < 1 << AISLE_SHIFT);
+
+/// Two halves are put together when they have at most this share of what one may hold.
 const JOINED_SHARE: usize = 4;
 
 /// Tries to find an item by random places before one is taken that is only nearly evenly picked.
@@ -65,15 +78,15 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
     /// An empty table whose hash function is keyed by `seed`.
     pub fn new(seed: u64) -> Self {
         let part = Part::new(0);
+        let part_bytes = part.heap_bytes();
+        let aisle = Aisle::new(part);
         Self {
             hasher: RandomState::with_seeds(seed, !seed, seed.rotate_left(29), seed ^ 0x5851_f42d),
-            directory: Directory::new(),
+            directory: Directory::of(vec![0]),
             items: 0,
-            part_bytes: part.heap_bytes(),
-            shelves: vec![Shelf {
-                earliest_ms: u64::MAX,
-                part,
-            }],
+            part_bytes,
+            aisle_bytes: aisle.heap_bytes(),
+            aisles: vec![Rc::new(aisle)],
         }
     }
 
@@ -87,8 +100,8 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
 
     /// Bytes of memory beside the struct itself.
     pub fn heap_bytes(&self) -> u64 {
-        let shelves = self.shelves.capacity() * size_of::<Shelf<PAYLOAD>>();
-        (self.part_bytes + self.directory.heap_bytes() + shelves) as u64
+        let aisles = self.aisles.capacity() * size_of::<Rc<Aisle<PAYLOAD>>>();
+        (self.part_bytes + self.aisle_bytes + self.directory.heap_bytes() + aisles) as u64
     }
 
     pub fn contains(&self, member: &[u8]) -> bool {
@@ -98,7 +111,7 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
     /// The payload of a member.
     pub fn get(&self, member: &[u8]) -> Option<&[u8]> {
         let hash = self.hasher.hash_one(member);
-        let part = &self.shelves[self.directory.shelf_of(prefix_of(hash))].part;
+        let part = self.part(self.place_of(prefix_of(hash)));
         part.find(hash, member).map(|at| part.item(at).1)
     }
 
@@ -111,11 +124,15 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
     pub fn fetch(&self, fetch: &mut Fetch) -> bool {
         fetch.step += 1;
         if fetch.step == 1 {
-            fetch.found = self.directory.shelf_of(prefix_of(fetch.hash));
-            prefetch_value(&self.shelves[fetch.found]);
+            let at = self.place_of(prefix_of(fetch.hash));
+            fetch.found = at.aisle << AISLE_SHIFT | at.shelf;
+            prefetch_value(&self.aisles[at.aisle].shelves[at.shelf]);
             return true;
         }
-        let part = &self.shelves[fetch.found].part;
+        let part = self.part(At {
+            aisle: fetch.found >> AISLE_SHIFT,
+            shelf: fetch.found & ((1 << AISLE_SHIFT) - 1),
+        });
         if fetch.step == 2 {
             part.prefetch_place(fetch.hash);
             return true;
@@ -127,8 +144,8 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
     /// Adds a member, or gives it another payload.
     pub fn insert(&mut self, member: &[u8], payload: &[u8]) -> Insertion {
         let hash = self.hasher.hash_one(member);
-        let mut shelf = self.directory.shelf_of(prefix_of(hash));
-        let part = &self.shelves[shelf].part;
+        let mut place = self.place_of(prefix_of(hash));
+        let part = self.part(place);
         let mut outcome = Insertion::Added;
         if let Some(at) = part.find(hash, member) {
             let old = part.item(at).1;
@@ -138,20 +155,20 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
             let fits = old.len() == payload.len();
             outcome = Insertion::Changed;
             if fits {
-                self.change(shelf, |part, _| part.overwrite(at, payload));
+                self.change(place, |part, _| part.overwrite(at, payload));
                 return outcome;
             }
             self.items -= 1;
-            self.change(shelf, |part, hasher| {
+            self.change(place, |part, hasher| {
                 part.remove(hash, at, |member| hasher.hash_one(member));
             });
         }
         let bytes = item_bytes::<PAYLOAD>(member, payload);
-        while !self.shelves[shelf].part.has_room(bytes) && self.make_room(shelf, bytes) {
-            shelf = self.directory.shelf_of(prefix_of(hash));
+        while !self.part(place).has_room(bytes) && self.make_room(place, bytes) {
+            place = self.place_of(prefix_of(hash));
         }
         self.items += 1;
-        self.change(shelf, |part, hasher| {
+        self.change(place, |part, hasher| {
             part.add(hash, member, payload, |member| hasher.hash_one(member));
         });
         outcome
@@ -160,21 +177,22 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
     /// Removes a member; `false` when it is not there.
     pub fn remove(&mut self, member: &[u8]) -> bool {
         let hash = self.hasher.hash_one(member);
-        let shelf = self.directory.shelf_of(prefix_of(hash));
-        let Some(at) = self.shelves[shelf].part.find(hash, member) else {
+        let place = self.place_of(prefix_of(hash));
+        let Some(at) = self.part(place).find(hash, member) else {
             return false;
         };
         self.items -= 1;
-        self.change(shelf, |part, hasher| {
+        self.change(place, |part, hasher| {
             part.remove(hash, at, |member| hasher.hash_one(member));
         });
-        self.join(shelf);
+        self.join(place);
         true
     }
 
     /// All members with their payloads.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.shelves.iter().flat_map(|shelf| shelf.part.items())
+        let shelves = self.aisles.iter().flat_map(|aisle| &aisle.shelves);
+        shelves.flat_map(|shelf| shelf.part.items())
     }
 
     /// Visits about `count` items from the prefix `place` on; the place to go on at, `None` at the
@@ -185,10 +203,10 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
         count: usize,
         mut visitor: impl FnMut(&'a [u8], &'a [u8]),
     ) -> Option<u32> {
-        let shelf = self.directory.shelf_of(place);
-        let part = &self.shelves[shelf].part;
-        let next = self.directory.start_of(shelf + 1);
-        if self.directory.start_of(shelf) == Some(place) && part.len() <= count {
+        let at = self.place_of(place);
+        let part = self.part(at);
+        let next = self.next_start(at);
+        if self.start_of(at) == place && part.len() <= count {
             part.items()
                 .for_each(|(member, payload)| visitor(member, payload));
             return next;
@@ -224,54 +242,99 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
             return None;
         }
         let mut state = random;
-        let buckets = match self.shelves.as_slice() {
-            [only] => only.part.buckets(),
-            _ => PLACES_MAX,
+        // All buckets of all parts must be hit equally often, those that are not there too.
+        let (shelves, buckets) = match self.aisles.as_slice() {
+            [only] => match only.shelves.as_slice() {
+                [only] => (1, only.part.buckets()),
+                shelves => (shelves.len(), PLACES_MAX),
+            },
+            _ => (SHELVES_MAX, PLACES_MAX),
         };
-        let shelves = self.shelves.len() as u64;
+        let mut pick = |count: usize| (next_random(&mut state) % count as u64) as usize;
         for _ in 0..RANDOM_TRIES {
-            let shelf = &self.shelves[(next_random(&mut state) % shelves) as usize];
-            let bucket = (next_random(&mut state) % buckets as u64) as usize;
-            // All buckets of all parts must be hit equally often.
-            if bucket < shelf.part.buckets()
+            let (aisle, shelf, bucket) = (pick(self.aisles.len()), pick(shelves), pick(buckets));
+            if let Some(shelf) = self.aisles[aisle].shelves.get(shelf)
+                && bucket < shelf.part.buckets()
                 && let Some(item) = shelf.part.bucket(bucket)
             {
                 return Some(item);
             }
         }
-        let from = (next_random(&mut state) % shelves) as usize;
-        let round = self.shelves[from..].iter().chain(&self.shelves[..from]);
-        let part = &round.map(|shelf| &shelf.part).find(|part| part.len() > 0)?;
-        let index = (next_random(&mut state) % part.len() as u64) as usize;
-        part.items().nth(index)
+        let from = pick(self.aisles.len());
+        let round = self.aisles[from..].iter().chain(&self.aisles[..from]);
+        let mut parts = round.flat_map(|aisle| &aisle.shelves);
+        let part = &parts.find(|shelf| shelf.part.len() > 0)?.part;
+        part.items().nth(pick(part.len()))
     }
 
     /// Drops one part; `true` while some are left. For freeing only.
     pub fn drop_part(&mut self) -> bool {
-        if let Some(shelf) = self.shelves.pop() {
-            self.items -= shelf.part.len();
-            self.part_bytes -= shelf.part.heap_bytes();
+        if let Some(last) = self.aisles.last_mut().map(Rc::make_mut) {
+            if let Some(shelf) = last.shelves.pop() {
+                self.items -= shelf.part.len();
+                self.part_bytes -= shelf.part.heap_bytes();
+            }
+            if last.shelves.is_empty() {
+                self.aisles.pop();
+            }
         }
-        !self.shelves.is_empty()
+        !self.aisles.is_empty()
+    }
+
+    fn place_of(&self, prefix: u32) -> At {
+        let aisle = self.directory.shelf_of(prefix);
+        let shelf = self.aisles[aisle].shelf_of(prefix);
+        At { aisle, shelf }
+    }
+
+    fn part(&self, at: At) -> &Part<PAYLOAD> {
+        &self.aisles[at.aisle].shelves[at.shelf].part
+    }
+
+    /// The first prefix of a shelf.
+    fn start_of(&self, at: At) -> u32 {
+        let aisle = self.directory.start_of(at.aisle).unwrap_or_default();
+        aisle
+            | self.aisles[at.aisle]
+                .offset_of(at.shelf)
+                .unwrap_or_default()
+    }
+
+    /// The first prefix of the shelf behind this one.
+    fn next_start(&self, at: At) -> Option<u32> {
+        let aisle = self.directory.start_of(at.aisle)?;
+        match self.aisles[at.aisle].offset_of(at.shelf + 1) {
+            Some(offset) => Some(aisle | offset),
+            None => self.directory.start_of(at.aisle + 1),
+        }
     }
 
     fn change<R>(
         &mut self,
-        shelf: usize,
+        at: At,
         change: impl FnOnce(&mut Part<PAYLOAD>, &RandomState) -> R,
     ) -> R {
-        let before = self.shelves[shelf].part.heap_bytes();
-        let part = &mut self.shelves[shelf].part;
+        let part = &mut Rc::make_mut(&mut self.aisles[at.aisle]).shelves[at.shelf].part;
+        let before = part.heap_bytes();
         let result = change(part, &self.hasher);
         self.part_bytes = self.part_bytes + part.heap_bytes() - before;
         result
     }
 
+    /// Changes which shelves an aisle has.
+    fn reshape<R>(&mut self, aisle: usize, change: impl FnOnce(&mut Aisle<PAYLOAD>) -> R) -> R {
+        let aisle = Rc::make_mut(&mut self.aisles[aisle]);
+        let before = aisle.heap_bytes();
+        let result = change(aisle);
+        self.aisle_bytes = self.aisle_bytes + aisle.heap_bytes() - before;
+        result
+    }
+
     /// Makes room in a part; `false` when nothing more can be done.
-    fn make_room(&mut self, shelf: usize, bytes: usize) -> bool {
-        let part = &self.shelves[shelf].part;
+    fn make_room(&mut self, at: At, bytes: usize) -> bool {
+        let part = self.part(at);
         if part.has_room_in_holes(bytes) {
-            self.change(shelf, |part, hasher| {
+            self.change(at, |part, hasher| {
                 part.close_holes(|member| hasher.hash_one(member));
             });
             return true;
@@ -279,57 +342,67 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
         if part.depth >= DEPTH_MAX {
             return false;
         }
-        let old = part.clone();
-        let start = self.directory.start_of(shelf).unwrap_or_default();
-        let middle = start | 1 << (DEPTH_MAX - 1 - old.depth);
-        let hasher = &self.hasher;
-        let (lower, upper) = old.divided(
-            |member| hasher.hash_one(member),
+        let middle = self.start_of(at) | 1 << (DEPTH_MAX - 1 - part.depth);
+        let (lower, upper) = part.divided(
+            |member| self.hasher.hash_one(member),
             |hash| prefix_of(hash) >= middle,
         );
         self.part_bytes =
-            self.part_bytes + lower.heap_bytes() + upper.heap_bytes() - old.heap_bytes();
-        let upper = Shelf {
-            earliest_ms: self.shelves[shelf].earliest_ms,
-            part: upper,
-        };
-        self.shelves[shelf].part = lower;
-        self.directory.split(shelf, middle);
-        self.shelves.insert(shelf + 1, upper);
+            self.part_bytes + lower.heap_bytes() + upper.heap_bytes() - part.heap_bytes();
+        self.reshape(at.aisle, |aisle| {
+            aisle.split_shelf(at.shelf, middle, [lower, upper]);
+        });
+        if self.aisles[at.aisle].is_full() {
+            self.split_aisle(at.aisle);
+        }
         true
     }
 
+    fn split_aisle(&mut self, aisle: usize) {
+        let upper = self.reshape(aisle, Aisle::split);
+        let start = self.directory.start_of(aisle).unwrap_or_default();
+        self.aisle_bytes += upper.heap_bytes();
+        self.directory.split(aisle, start | upper.half_bit());
+        self.aisles.insert(aisle + 1, Rc::new(upper));
+    }
+
     /// Puts a part together with its other half when both have become small.
-    fn join(&mut self, shelf: usize) {
-        let mut shelf = shelf;
-        while let Some(lower) = self.joinable(shelf) {
-            self.directory.join(lower);
-            let upper = self.shelves.remove(lower + 1);
-            self.part_bytes -= upper.part.heap_bytes();
-            let earliest_ms = self.shelves[lower].earliest_ms.min(upper.earliest_ms);
-            self.shelves[lower].earliest_ms = earliest_ms;
-            self.change(lower, |part, hasher| {
+    fn join(&mut self, at: At) {
+        let At { aisle, mut shelf } = at;
+        while let Some(lower) = self.aisles[aisle].joinable_shelf(shelf) {
+            let upper = self.reshape(aisle, |aisle| aisle.take_upper(lower));
+            self.part_bytes -= upper.heap_bytes();
+            let at = At {
+                aisle,
+                shelf: lower,
+            };
+            self.change(at, |part, hasher| {
                 part.depth -= 1;
-                part.absorb(&upper.part, |member| hasher.hash_one(member));
+                part.absorb(&upper, |member| hasher.hash_one(member));
             });
             shelf = lower;
         }
+        self.join_aisle(aisle);
     }
 
-    /// The lower one of a part and its other half, if they are small together.
-    fn joinable(&self, shelf: usize) -> Option<usize> {
-        let part = &self.shelves[shelf].part;
-        if part.depth == 0 || part.len() > ITEMS_MAX / JOINED_SHARE {
-            return None;
+    /// The same for an aisle.
+    fn join_aisle(&mut self, aisle: usize) {
+        let start = self.directory.start_of(aisle).unwrap_or_default();
+        let lower = match self.aisles[aisle].is_upper(start) {
+            None => return,
+            Some(true) => aisle - 1,
+            Some(false) => aisle,
+        };
+        let Some(upper) = self.aisles.get(lower + 1) else {
+            return;
+        };
+        if !self.aisles[lower].is_joinable(upper) {
+            return;
         }
-        let start = self.directory.start_of(shelf)?;
-        let is_upper = start & 1 << (DEPTH_MAX - part.depth) != 0;
-        let other = if is_upper { shelf - 1 } else { shelf + 1 };
-        let half = &self.shelves[other].part;
-        let small = half.depth == part.depth
-            && half.len() + part.len() <= ITEMS_MAX / JOINED_SHARE
-            && half.live_bytes() + part.live_bytes() <= BYTES_MAX / JOINED_SHARE;
-        small.then_some(shelf.min(other))
+        self.directory.join(lower);
+        let upper = Rc::unwrap_or_clone(self.aisles.remove(lower + 1));
+        self.aisle_bytes -= upper.heap_bytes();
+        self.reshape(lower, |aisle| aisle.absorb(upper));
     }
 }
 
@@ -337,11 +410,11 @@ impl<const PAYLOAD: bool> Table<PAYLOAD> {
 impl Table<true> {
     pub fn insert_time(&mut self, member: &[u8], time_ms: u64) {
         self.insert(member, &time_ms.to_le_bytes());
-        let shelf = self
-            .directory
-            .shelf_of(prefix_of(self.hasher.hash_one(member)));
-        let earliest_ms = &mut self.shelves[shelf].earliest_ms;
-        *earliest_ms = time_ms.min(*earliest_ms);
+        let at = self.place_of(prefix_of(self.hasher.hash_one(member)));
+        let aisle = Rc::make_mut(&mut self.aisles[at.aisle]);
+        let shelf = &mut aisle.shelves[at.shelf];
+        shelf.earliest_ms = time_ms.min(shelf.earliest_ms);
+        aisle.earliest_ms = time_ms.min(aisle.earliest_ms);
     }
 
     pub fn time(&self, member: &[u8]) -> Option<u64> {
@@ -350,7 +423,7 @@ impl Table<true> {
 
     /// No time is before this one.
     pub fn earliest_ms(&self) -> u64 {
-        let earliest = self.shelves.iter().map(|shelf| shelf.earliest_ms);
+        let earliest = self.aisles.iter().map(|aisle| aisle.earliest_ms);
         earliest.min().unwrap_or(u64::MAX)
     }
 
@@ -358,25 +431,37 @@ impl Table<true> {
     /// one part more. They must be removed, or given other times.
     pub fn due(&mut self, now_ms: u64, count: usize) -> Vec<Box<[u8]>> {
         let mut due = Vec::new();
-        for shelf in &mut self.shelves {
+        for aisle in &mut self.aisles {
             if due.len() >= count {
                 break;
             }
-            if shelf.earliest_ms > now_ms {
-                continue;
-            }
-            shelf.earliest_ms = u64::MAX;
-            for (member, time) in shelf.part.items() {
-                let time_ms = time_of(time);
-                if time_ms <= now_ms {
-                    due.push(member.into());
-                } else {
-                    shelf.earliest_ms = shelf.earliest_ms.min(time_ms);
-                }
+            if aisle.earliest_ms <= now_ms {
+                collect_due(Rc::make_mut(aisle), now_ms, count, &mut due);
             }
         }
         due
     }
+}
+
+fn collect_due(aisle: &mut Aisle<true>, now_ms: u64, count: usize, due: &mut Vec<Box<[u8]>>) {
+    for shelf in &mut aisle.shelves {
+        if due.len() >= count {
+            break;
+        }
+        if shelf.earliest_ms > now_ms {
+            continue;
+        }
+        shelf.earliest_ms = u64::MAX;
+        for (member, time) in shelf.part.items() {
+            let time_ms = time_of(time);
+            if time_ms <= now_ms {
+                due.push(member.into());
+            } else {
+                shelf.earliest_ms = shelf.earliest_ms.min(time_ms);
+            }
+        }
+    }
+    aisle.note_earliest();
 }
 
 pub fn time_of(payload: &[u8]) -> u64 {

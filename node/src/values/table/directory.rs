@@ -13,17 +13,20 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Of one shelf.
-    pub fn new() -> Self {
-        Self {
-            starts: vec![0],
-            shares: vec![0],
-        }
+    /// Of shelves that begin at these prefixes, ascending; the first is 0.
+    pub fn of(starts: Vec<u32>) -> Self {
+        let count = starts.len().next_power_of_two();
+        let mut directory = Self {
+            starts,
+            shares: Vec::new(),
+        };
+        directory.share_out(count);
+        directory
     }
 
-    /// Bytes of memory beside the struct itself.
+    /// Bytes of memory beside the struct itself, without the room to grow, which a clone has not.
     pub fn heap_bytes(&self) -> usize {
-        (self.starts.capacity() + self.shares.capacity()) * size_of::<u32>()
+        (self.starts.len() + self.shares.len()) * size_of::<u32>()
     }
 
     pub fn shelf_of(&self, prefix: u32) -> usize {
@@ -100,7 +103,7 @@ mod tests {
 
     #[test]
     fn shelves_are_found_while_they_are_split_and_joined() {
-        let mut directory = Directory::new();
+        let mut directory = Directory::of(vec![0]);
         let mut state = 7u64;
         let mut random = move || {
             state = state
@@ -129,7 +132,7 @@ mod tests {
 
     #[test]
     fn many_shelves_within_one_share_are_found() {
-        let mut directory = Directory::new();
+        let mut directory = Directory::of(vec![0]);
         for depth in 1..=32 {
             let shelf = directory.shelf_of(0);
             directory.split(shelf, 1 << (32 - depth));

@@ -1,5 +1,7 @@
 //! The table against the collections of the standard library.
 
+use super::aisle::Shelf;
+use super::part::{BYTES_MAX, ITEMS_MAX};
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,13 +23,13 @@ fn filled(count: u32) -> Table<true> {
     table
 }
 
+fn shelves<const PAYLOAD: bool>(table: &Table<PAYLOAD>) -> impl Iterator<Item = &Shelf<PAYLOAD>> {
+    table.aisles.iter().flat_map(|aisle| &aisle.shelves)
+}
+
 /// The counter of bytes counted anew.
 fn counted_bytes<const PAYLOAD: bool>(table: &Table<PAYLOAD>) -> usize {
-    table
-        .shelves
-        .iter()
-        .map(|shelf| shelf.part.heap_bytes())
-        .sum()
+    shelves(table).map(|shelf| shelf.part.heap_bytes()).sum()
 }
 
 fn check<const PAYLOAD: bool>(table: &Table<PAYLOAD>, model: &Model) {
@@ -38,7 +40,9 @@ fn check<const PAYLOAD: bool>(table: &Table<PAYLOAD>, model: &Model) {
         .collect();
     assert_eq!(&found, model);
     assert_eq!(table.part_bytes, counted_bytes(table));
-    for shelf in &table.shelves {
+    let aisles = table.aisles.iter().map(|aisle| aisle.heap_bytes());
+    assert_eq!(table.aisle_bytes, aisles.sum::<usize>());
+    for shelf in shelves(table) {
         assert!(shelf.part.len() <= ITEMS_MAX);
         assert!(shelf.part.len() < 2 || shelf.part.live_bytes() <= BYTES_MAX);
     }
@@ -105,7 +109,7 @@ proptest! {
 fn a_large_table_grows_and_shrinks_with_its_members() {
     let mut table = filled(60_000);
     let full_bytes = table.heap_bytes();
-    assert!(table.shelves.len() > 60);
+    assert!(shelves(&table).count() > 60);
     for number in 0..60_000 {
         assert_eq!(
             table.get(&name(number)),
@@ -117,7 +121,11 @@ fn a_large_table_grows_and_shrinks_with_its_members() {
         assert!(table.remove(&name(number)));
     }
     assert_eq!(table.len(), 100);
-    assert!(table.shelves.len() < 8, "{} parts", table.shelves.len());
+    assert!(
+        shelves(&table).count() < 8,
+        "{} parts",
+        shelves(&table).count()
+    );
     assert!(table.heap_bytes() < full_bytes / 50);
     check(
         &table,
@@ -204,7 +212,7 @@ fn a_hundred_huge_members_have_parts_of_their_own() {
         member.extend(number.to_le_bytes());
         table.insert(&member, &[]);
     }
-    for shelf in &table.shelves {
+    for shelf in shelves(&table) {
         assert!(shelf.part.len() <= 1);
     }
     assert_eq!(table.iter().count(), 100);
@@ -243,4 +251,48 @@ fn times_that_have_come_are_found_part_by_part() {
     assert_eq!((due.len(), table.len()), (3_000, 1_000));
     assert_eq!(table.earliest_ms(), 3_000);
     assert_eq!(table.time(&name(3_500)), Some(3_500));
+}
+
+#[test]
+fn aisles_of_a_large_table_are_split_and_joined_and_shared_with_a_clone() {
+    let mut table: Table<true> = Table::new(11);
+    for number in 0..120_000 {
+        table.insert_time(&name(number), u64::from(number));
+    }
+    assert!(table.aisles.len() > 1, "{}", table.aisles.len());
+    let clone = table.clone();
+    for number in (0..120_000).filter(|number| number % 1000 > 0) {
+        assert_eq!(table.time(&name(number)), Some(u64::from(number)));
+        assert!(table.remove(&name(number)));
+    }
+    let kept = (0..120_000).step_by(1000);
+    let model: Model = kept
+        .map(|number| (name(number), u64::from(number).to_le_bytes().to_vec()))
+        .collect();
+    check(&table, &model);
+    assert_eq!(table.aisles.len(), 1);
+    assert_eq!((clone.len(), clone.iter().count()), (120_000, 120_000));
+    let mut seen = 0;
+    let mut place = Some(0);
+    while let Some(at) = place {
+        place = clone.visit(at, 100, |_, _| seen += 1);
+    }
+    assert_eq!(seen, 120_000);
+}
+
+#[test]
+fn members_whose_time_has_come_are_found_in_every_aisle() {
+    let mut table: Table<true> = Table::new(5);
+    for number in 0..120_000 {
+        table.insert_time(&name(number), 10 + u64::from(number % 10));
+    }
+    let mut found = 0;
+    while table.earliest_ms() <= 12 {
+        for member in table.due(12, 5_000) {
+            assert!(table.remove(&member));
+            found += 1;
+        }
+    }
+    assert_eq!(found, 36_000);
+    assert_eq!(table.earliest_ms(), 13);
 }
