@@ -43,6 +43,12 @@ pub fn ticks() -> impl Fn() -> u64 + 'static {
     }
 }
 
+/// Nanoseconds of processor time that the calling thread has used.
+pub fn cpu_time() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 impl Clock {
     /// Milliseconds since the process started, never going back. Leases are measured with it.
     pub fn monotonic_ms(&self) -> u64 {

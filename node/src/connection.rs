@@ -367,7 +367,10 @@ impl Connection {
         self.send().await?;
         match batch.next {
             Next::Read => Ok(Then::Read),
-            Next::Continue => Ok(Then::Again),
+            Next::Continue => {
+                tokio::task::yield_now().await;
+                Ok(Then::Again)
+            }
             Next::Close => Ok(Then::Close),
             next => Box::pin(self.follow(next, batch.changes)).await,
         }

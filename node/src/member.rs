@@ -22,6 +22,7 @@ pub mod peers;
 mod report;
 mod roles;
 mod script_limit;
+mod turn;
 
 pub use batch::{Batch, Next};
 pub use deliver::Connected;
@@ -31,7 +32,7 @@ pub use lines::{Lines, Newcomer};
 pub use mailbox::{Letter, Mailbox};
 pub use script_limit::Pulse;
 
-use crate::clock::{Clock, ticks};
+use crate::clock::{Clock, cpu_time, ticks};
 use crate::execute::Engine;
 use crate::execute::config::{Config, LogLevel};
 use crate::execute::session::SessionId;
@@ -51,6 +52,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+use turn::Turns;
 
 /// What tasks wait for.
 #[derive(Default)]
@@ -186,7 +188,12 @@ impl Member {
         let (monotonic_ms, unix_ms) = (move || clock.monotonic_ms(), move || clock.now_ms());
         let decide = script_limit::decide(Rc::clone(&lines), monotonic_ms, unix_ms);
         engine.interrupt = Some(decide);
-        engine.timing.set_clock(Box::new(ticks()));
+        let measured = options.measure_cpu_time;
+        engine.timing.set_clock(if measured {
+            Box::new(cpu_time)
+        } else {
+            Box::new(ticks())
+        });
         let backlog_bytes = engine.config.backlog_bytes;
         let signals = Rc::new(Signals::default());
         let state = State {
@@ -242,12 +249,17 @@ impl Member {
         with(&mut self.state.borrow_mut())
     }
 
-    /// Starts a task of the member.
+    /// Starts a task of the member, whose turns are counted.
     pub fn spawn<F>(self: &Rc<Self>, task: impl FnOnce(Rc<Self>) -> F) -> AbortHandle
     where
         F: Future<Output = ()> + 'static,
     {
-        tokio::task::spawn_local(task(Rc::clone(self))).abort_handle()
+        self.spawn_connection(Turns::of(Rc::clone(self), task(Rc::clone(self))))
+    }
+
+    /// Starts the task of a connection.
+    pub fn spawn_connection(&self, task: impl Future<Output = ()> + 'static) -> AbortHandle {
+        tokio::task::spawn_local(task).abort_handle()
     }
 
     /// Waits until `ready` gives something, asking again whenever `notify` fires.

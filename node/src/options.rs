@@ -54,6 +54,10 @@ pub struct Options {
     /// How long a stopping member waits for another one to take over.
     #[arg(long, env = "KV_HANDOVER_TIMEOUT_SECONDS", default_value_t = 20)]
     pub handover_timeout_seconds: u64,
+    /// Measure commands and turns by the processor time they use, not by the clock: for benchmarks
+    /// on busy machines.
+    #[arg(long, env = "KV_MEASURE_CPU_TIME")]
+    pub measure_cpu_time: bool,
     #[arg(long, env = "KV_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 }

@@ -68,6 +68,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     start_io_threads(&member)?;
     member.spawn(housekeeping::flush);
     member.spawn(housekeeping::tick);
+    member.spawn(housekeeping::free);
     member.spawn(peers::run);
     http::start(&member)?;
     // In a cluster the log has the last word on users, else the file.

@@ -54,7 +54,7 @@ impl Programs {
         })
     }
 
-    /// With `kv-node` keeping its data on disk.
+    /// With `kv-node` keeping its data on disk, and measuring itself by its processor time.
     pub fn durable(mut self) -> Self {
         self.durable = true;
         self
@@ -87,7 +87,9 @@ impl Programs {
             Program::Node(tool) => {
                 let mut options = vec!["--config=maxclients=20000"];
                 // In the directory the process is started in, which goes when it ends.
-                options.extend(self.durable.then_some("--dir=data"));
+                if self.durable {
+                    options.extend(["--dir=data", "--measure-cpu-time"]);
+                }
                 PlainServer::start_node(tool, prefix, &options).await
             }
             Program::Redis(tool) => {

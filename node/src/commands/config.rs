@@ -67,6 +67,7 @@ pub const COMMANDS: &[Command] = &[command(
             context.engine.stats.reset();
             context.engine.keyspace.reset_freed();
             context.engine.slot_stats.reset();
+            context.engine.timing.reset_most();
             context.reply.ok();
         },
     )

@@ -309,6 +309,10 @@ fn turns_of_the_executor_are_counted_with_their_time() {
     assert_eq!(measured.info("debug", most), format!("{most}4"));
     let most = "eventloop_cmd_per_cycle_max:";
     assert_eq!(measured.info("debug", most), format!("{most}1"));
+    measured.run("CONFIG RESETSTAT");
+    assert_eq!(measured.info("debug", most), format!("{most}0"));
+    let most = "eventloop_duration_max:";
+    assert_eq!(measured.info("debug", most), format!("{most}0"));
     assert!(!measured.run("INFO everything").contains("# Debug"));
     assert_eq!(
         measured.info("stats", "eventloop_cycles:"),

@@ -49,6 +49,11 @@ impl Timing {
         }
     }
 
+    /// How long the run of requests that goes on has taken up to the end of the last one.
+    pub fn run_ns(&self) -> u64 {
+        self.mark_ns.saturating_sub(self.run_began_ns)
+    }
+
     pub fn end_run(&mut self) {
         let ended_ns = std::mem::take(&mut self.mark_ns);
         let began_ns = std::mem::take(&mut self.run_began_ns);
@@ -63,11 +68,15 @@ impl Timing {
         self.turn_ns_max = self.turn_ns_max.max(took_ns);
     }
 
-    /// The same for one in which what has to be done regularly was done.
+    /// Looks for the longest turn and the one of most commands anew.
+    pub fn reset_most(&mut self) {
+        self.turn_ns_max = 0;
+        self.commands_max = 0;
+    }
+
+    /// What has to be done regularly was done, as a part of a turn.
     pub fn note_tick(&mut self, began_ns: u64) {
-        let took_ns = self.now_ns().saturating_sub(began_ns);
-        self.ticks_ns += took_ns;
-        self.note_turn(took_ns);
+        self.ticks_ns += self.now_ns().saturating_sub(began_ns);
     }
 
     /// A command begins; gives the time.

@@ -18,12 +18,15 @@ use smallvec::SmallVec;
 /// Replies are sent before more requests are executed once they have grown to so many bytes.
 const REPLY_BYTES_MAX: usize = 256 * 1024;
 
+/// Others are served once the requests of one client have taken so long.
+const RUN_NS_MAX: u64 = 250_000;
+
 /// What follows on a batch.
 #[derive(Debug)]
 pub enum Next {
     /// Every whole request was executed: read on.
     Read,
-    /// The replies have grown large: send them, then go on with the same bytes.
+    /// The replies have grown large, or others are to be served: go on with the same bytes later.
     Continue,
     Close,
     /// The next request has to wait until something changes, then run.
@@ -229,6 +232,9 @@ impl Run<'_> {
                 if let Some(next) = self.inline(reader, buffer, out) {
                     break next;
                 }
+                if self.is_others_turn() {
+                    break Next::Continue;
+                }
                 continue;
             }
             self.state.engine.timing.begin_run();
@@ -280,11 +286,15 @@ impl Run<'_> {
             if next.is_some() {
                 return next;
             }
-            if out.len() >= REPLY_BYTES_MAX {
+            if out.len() >= REPLY_BYTES_MAX || self.is_others_turn() {
                 return Some(Next::Continue);
             }
         }
         None
+    }
+
+    fn is_others_turn(&self) -> bool {
+        self.state.engine.timing.run_ns() >= RUN_NS_MAX
     }
 
     fn limits(&self) -> RequestLimits {

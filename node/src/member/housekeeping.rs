@@ -16,7 +16,10 @@ const PROCESS_TICKS: u32 = 50;
 
 /// Keys expired and entries freed in one go, so that no pause grows with their number.
 const EXPIRE_KEYS: usize = 200;
-const FREE_ENTRIES: usize = 2000;
+const FREE_ENTRIES: usize = 256;
+
+/// Slices freed per tick: about a third of the time while there is much to free.
+const FREE_SLICES: usize = 48;
 
 /// Hands the effects of batches to the log's readers. It runs after the batches that were ready at
 /// the same time, so that they share one write to the disk and one frame to each replica.
@@ -75,7 +78,6 @@ pub async fn tick(member: Rc<Member>) {
             let end = state.append_effects();
             state.deliver(end.unwrap_or(0));
             state.flush();
-            state.engine.keyspace.collect_garbage(FREE_ENTRIES);
             state.update_facts();
             if ticks % PROCESS_TICKS == 0 {
                 state.look_at_process();
@@ -84,6 +86,22 @@ pub async fn tick(member: Rc<Member>) {
             state.engine.timing.note_tick(began_ns);
         });
         ticks = ticks.wrapping_add(1);
+    }
+}
+
+/// Frees what was let go, slice by slice, until the process ends. Others run between the slices.
+pub async fn free(member: Rc<Member>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        for _ in 0..FREE_SLICES {
+            let more = member.with(|state| state.engine.keyspace.collect_garbage(FREE_ENTRIES));
+            if !more {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 }
 
