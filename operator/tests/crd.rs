@@ -59,6 +59,14 @@ fn minimal_specs_are_accepted() {
 }
 
 #[test]
+fn options_with_values_of_their_form_are_accepted() {
+    let spec = "{config: {timeout: '300', repl-backlog-size: 16mb, maxmemory-clients: 5%, \
+        slowlog-log-slower-than: '-1', cluster-slot-metrics-enabled: 'yes', \
+        notify-keyspace-events: Ex$, client-output-buffer-limit: normal 0 0 0 pubsub 32mb 8mb 60}}";
+    assert_eq!(apply(None, spec), Vec::<String>::new());
+}
+
+#[test]
 fn combinations_that_make_no_sense_are_refused() {
     let check = |new, expect| check_refused(None, new, expect);
     check(
@@ -81,6 +89,18 @@ fn combinations_that_make_no_sense_are_refused() {
     check(
         "{config: {dir: /x}}",
         "spec.config has an unknown option; allowed: auto-aof",
+    );
+    check(
+        "{config: {timeout: soon}}",
+        "spec.config has a wrong value; a number for auto-aof-rewrite-percentage",
+    );
+    check(
+        "{config: {repl-backlog-size: 5%}}",
+        "an amount such as 16mb for",
+    );
+    check(
+        "{config: {client-output-buffer-limit: pubsub 1mb}}",
+        "a soft limit",
     );
 }
 

@@ -24,6 +24,10 @@ pub struct Arguments {
     /// Members of the one key, and keys of the one slot.
     #[arg(long, default_value_t = 10_000_000)]
     entries: usize,
+    /// Of several rounds the least is told: what the machine does beside differs from one to the
+    /// next, what a server does by itself comes again.
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
     /// Only `kv-node`: the pauses of Redis take minutes.
     #[arg(long)]
     alone: bool,
@@ -129,38 +133,68 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let mut rows = vec![Vec::new(); STEPS.len()];
     for index in 0..count {
-        let server = programs.start(index, &[]).await?;
-        for (step, rows) in STEPS.iter().zip(&mut rows) {
-            eprintln!("{}: {}", server.name, step.name);
-            let (waits, turn) = measured(&server, step, arguments.entries).await?;
-            let ms = |wait: Duration| format!("{:.2}", wait.as_secs_f64() * 1000.0);
-            let late = waits[waits.len() - 1 - waits.len() / 1000];
-            let longest = waits[waits.len() - 1];
-            let turn = turn.map_or_else(|| "-".to_owned(), ms);
-            let figures = [ms(late), ms(longest), turn];
-            let names = [step.name.to_owned(), server.name.clone()];
-            rows.push(names.into_iter().chain(figures).collect());
+        let mut least = vec![Pauses::MOST; STEPS.len()];
+        let mut name = String::new();
+        for _ in 0..arguments.rounds {
+            let server = programs.start(index, &[]).await?;
+            name.clone_from(&server.name);
+            for (step, least) in STEPS.iter().zip(&mut least) {
+                eprintln!("{}: {}", server.name, step.name);
+                *least = least.least(&measured(&server, step, arguments.entries).await?);
+            }
+        }
+        for ((step, rows), pauses) in STEPS.iter().zip(&mut rows).zip(least) {
+            rows.push(pauses.row(step.name, &name));
         }
     }
     rows.into_iter().flatten().for_each(|row| table.row(row));
     println!("{table}");
     if arguments.write {
-        let command = if arguments.alone {
-            "cargo run --release --bin bench -- pauses --alone --write"
-        } else {
-            "cargo run --release --bin bench -- pauses --write"
-        };
-        Section { name: "pauses" }.write(&table, command)?;
+        let alone = if arguments.alone { " --alone" } else { "" };
+        let command = format!(
+            "cargo run --release --bin bench -- pauses{alone} --rounds {} --write",
+            arguments.rounds
+        );
+        Section { name: "pauses" }.write(&table, &command)?;
     }
     Ok(())
 }
 
-/// How long each `PING` took while the step was done, sorted, and the executor's longest turn.
-async fn measured(
-    server: &Server,
-    step: &Step,
-    entries: usize,
-) -> anyhow::Result<(Vec<Duration>, Option<Duration>)> {
+/// How long others waited during one step.
+#[derive(Debug, Clone, Copy)]
+struct Pauses {
+    /// The 99.9th percentile of the times that a `PING` took.
+    late: Duration,
+    longest: Duration,
+    /// The executor's longest turn, of a server that tells it.
+    turn: Option<Duration>,
+}
+
+impl Pauses {
+    const MOST: Self = Self {
+        late: Duration::MAX,
+        longest: Duration::MAX,
+        turn: Some(Duration::MAX),
+    };
+
+    fn least(&self, other: &Self) -> Self {
+        Self {
+            late: self.late.min(other.late),
+            longest: self.longest.min(other.longest),
+            turn: self.turn.min(other.turn),
+        }
+    }
+
+    fn row(&self, step: &str, server: &str) -> Vec<String> {
+        let ms = |wait: Duration| format!("{:.2}", wait.as_secs_f64() * 1000.0);
+        let turn = self.turn.map_or_else(|| "-".to_owned(), ms);
+        let (late, longest) = (ms(self.late), ms(self.longest));
+        vec![step.to_owned(), server.to_owned(), late, longest, turn]
+    }
+}
+
+/// Does a step.
+async fn measured(server: &Server, step: &Step, entries: usize) -> anyhow::Result<Pauses> {
     let address = server.running.address.clone();
     let mut client = Client::connect(&address, PATIENCE).await?;
     client.call(&[b"CONFIG", b"RESETSTAT"]).await?;
@@ -172,7 +206,11 @@ async fn measured(
     let mut waits = pinging.await.context("pinging")??;
     worked.with_context(|| format!("{}: {}", server.name, step.name))?;
     waits.sort_unstable();
-    Ok((waits, longest_turn(&mut client).await?))
+    Ok(Pauses {
+        late: waits[waits.len() - 1 - waits.len() / 1000],
+        longest: waits[waits.len() - 1],
+        turn: longest_turn(&mut client).await?,
+    })
 }
 
 /// The longest turn since the last `CONFIG RESETSTAT`, of a server that tells it.

@@ -12,18 +12,69 @@ use std::collections::BTreeMap;
 /// Most shards of one cluster: at 500 StatefulSets a watch cache and one pass are still small.
 pub const SHARDS_MAX: u32 = 500;
 
-/// Options of `spec.config`; the others have a field of their own or belong to the operator.
-pub const CONFIG_OPTIONS: &[&str] = &[
-    "auto-aof-rewrite-min-size",
-    "auto-aof-rewrite-percentage",
-    "io-threads",
-    "maxclients",
-    "maxmemory-samples",
-    "migration-bytes-per-second",
-    "proto-max-bulk-len",
-    "repl-backlog-size",
-    "tcp-keepalive",
-    "timeout",
+/// Options of `spec.config` whose values have one form.
+struct ConfigForm {
+    /// What a value is.
+    value: &'static str,
+    pattern: &'static str,
+    options: &'static [&'static str],
+}
+
+/// The options of `spec.config`; the others have a field of their own or belong to the operator.
+const CONFIG_FORMS: &[ConfigForm] = &[
+    ConfigForm {
+        value: "a number",
+        pattern: "^[0-9]+$",
+        options: &[
+            "auto-aof-rewrite-percentage",
+            "io-threads",
+            "latency-monitor-threshold",
+            "lfu-decay-time",
+            "lfu-log-factor",
+            "maxclients",
+            "maxmemory-samples",
+            "slowlog-max-len",
+            "tcp-keepalive",
+            "timeout",
+            "tracking-table-max-keys",
+        ],
+    },
+    ConfigForm {
+        value: "a number, also a negative one",
+        pattern: "^-?[0-9]+$",
+        options: &["slowlog-log-slower-than"],
+    },
+    ConfigForm {
+        value: "an amount such as 16mb",
+        pattern: "^[0-9]+([kKmMgG][bB]?|[bB])?$",
+        options: &[
+            "auto-aof-rewrite-min-size",
+            "migration-bytes-per-second",
+            "proto-max-bulk-len",
+            "repl-backlog-size",
+        ],
+    },
+    ConfigForm {
+        value: "an amount such as 16mb, or a percentage of maxmemory such as 5%",
+        pattern: "^[0-9]+(%|[kKmMgG][bB]?|[bB])?$",
+        options: &["maxmemory-clients"],
+    },
+    ConfigForm {
+        value: "yes or no",
+        pattern: "^(yes|no)$",
+        options: &["cluster-slot-metrics-enabled"],
+    },
+    ConfigForm {
+        value: "letters of event classes such as Ex",
+        pattern: "^[AKEg$lshzxetmdn]*$",
+        options: &["notify-keyspace-events"],
+    },
+    ConfigForm {
+        value: "classes with a hard limit, a soft limit and seconds, as in pubsub 32mb 8mb 60",
+        pattern: "^(normal|replica|slave|pubsub) [0-9]+[kKmMgGbB]* [0-9]+[kKmMgGbB]* [0-9]+\
+            ( (normal|replica|slave|pubsub) [0-9]+[kKmMgGbB]* [0-9]+[kKmMgGbB]* [0-9]+)*$",
+        options: &["client-output-buffer-limit"],
+    },
 ];
 
 /// A Redis-compatible cluster: `shards` sets of hash slots, each served by one primary and
@@ -143,11 +194,13 @@ pub struct KVClusterSpec {
     pub failover: Option<FailoverSpec>,
 
     /// Further options by their Redis names, for example `timeout: "300"`. Allowed:
-    /// auto-aof-rewrite-min-size, auto-aof-rewrite-percentage, io-threads (threads that serve
-    /// sockets: 1, or as many as a member has processors), maxclients, maxmemory-samples,
-    /// migration-bytes-per-second (how fast a member gives slots away at most; 32mb),
-    /// proto-max-bulk-len, repl-backlog-size, tcp-keepalive, timeout. A change restarts the members
-    /// one at a time.
+    /// auto-aof-rewrite-min-size, auto-aof-rewrite-percentage, client-output-buffer-limit,
+    /// cluster-slot-metrics-enabled, io-threads (threads that serve sockets: 1, or as many as a
+    /// member has processors), latency-monitor-threshold, lfu-decay-time, lfu-log-factor,
+    /// maxclients, maxmemory-clients, maxmemory-samples, migration-bytes-per-second (how fast a
+    /// member gives slots away at most; 32mb), notify-keyspace-events, proto-max-bulk-len,
+    /// repl-backlog-size, slowlog-log-slower-than, slowlog-max-len, tcp-keepalive, timeout,
+    /// tracking-table-max-keys. A change restarts the members one at a time.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "config_schema")]
     pub config: BTreeMap<String, String>,
@@ -376,17 +429,33 @@ fn resources_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     })
 }
 
-/// A map whose keys are [`CONFIG_OPTIONS`].
+/// A map whose keys and values are as [`CONFIG_FORMS`] say.
 fn config_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    let names = CONFIG_OPTIONS.join("', '");
+    let mut names: Vec<&str> = CONFIG_FORMS
+        .iter()
+        .flat_map(|form| form.options)
+        .copied()
+        .collect();
+    names.sort_unstable();
+    let known = serde_json::json!({
+        "rule": format!("self.all(name, name in ['{}'])", names.join("', '")),
+        "message": format!("spec.config has an unknown option; allowed: {}", names.join(", ")),
+    });
+    let forms = CONFIG_FORMS.iter().map(|form| {
+        let (options, pattern) = (form.options.join("', '"), form.pattern);
+        serde_json::json!({
+            "rule": format!(
+                "self.all(name, !(name in ['{options}']) || self[name].matches('{pattern}'))"
+            ),
+            "message": format!("spec.config has a wrong value; {} for {}", form.value,
+                form.options.join(", ")),
+        })
+    });
+    let rules: Vec<serde_json::Value> = std::iter::once(known).chain(forms).collect();
     schemars::json_schema!({
         "type": "object",
-        "maxProperties": CONFIG_OPTIONS.len() as u64,
+        "maxProperties": names.len() as u64,
         "additionalProperties": {"type": "string", "maxLength": 200},
-        "x-kubernetes-validations": [{
-            "rule": format!("self.all(name, name in ['{names}'])"),
-            "message": format!("spec.config has an unknown option; allowed: {}",
-                CONFIG_OPTIONS.join(", ")),
-        }],
+        "x-kubernetes-validations": rules,
     })
 }
