@@ -121,6 +121,12 @@ impl Connection {
                 Event::Mail | Event::Ended => return Ok(()),
             };
             loop {
+                if matches!(batch.next, Next::Yield) {
+                    match Box::pin(self.let_others_in(batch)).await {
+                        Some(whole) => batch = whole,
+                        None => return Ok(()),
+                    }
+                }
                 match self.settle(batch).await? {
                     Then::Read => break,
                     // What came for the client meanwhile is before what it now gets.
@@ -133,6 +139,20 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Goes on with a batch whenever others have been served; `None` when what was promised before
+    /// cannot be kept any more. Its future is seldom needed, so it has a place of its own.
+    async fn let_others_in(&mut self, mut batch: Batch) -> Option<Batch> {
+        // What has come for the client goes before the replies to what it asks after that.
+        while matches!(batch.next, Next::Yield) && self.mailbox.is_at_rest() {
+            tokio::task::yield_now().await;
+            if self.member.with(|state| state.reign) != batch.reign {
+                return None;
+            }
+            batch = self.execute_buffered().after(&batch);
+        }
+        Some(batch)
     }
 
     /// Has everything written before the connection ends.
@@ -367,10 +387,7 @@ impl Connection {
         self.send().await?;
         match batch.next {
             Next::Read => Ok(Then::Read),
-            Next::Continue => {
-                tokio::task::yield_now().await;
-                Ok(Then::Again)
-            }
+            Next::Continue | Next::Yield => Ok(Then::Again),
             Next::Close => Ok(Then::Close),
             next => Box::pin(self.follow(next, batch.changes)).await,
         }
@@ -381,7 +398,7 @@ impl Connection {
     async fn follow(&mut self, next: Next, changes: u64) -> io::Result<Then> {
         match next {
             Next::Read => Ok(Then::Read),
-            Next::Continue => Ok(Then::Again),
+            Next::Continue | Next::Yield => Ok(Then::Again),
             Next::Close => Ok(Then::Close),
             Next::Frozen => Ok(again_if(self.thawed(changes).await?)),
             Next::Block { deadline_ms } | Next::Wait { deadline_ms, .. } => {

@@ -424,6 +424,7 @@ impl Keyspace {
         if let Some(index) = self.walks.iter().position(|walk| walk.id == id) {
             let mut walk = self.walks.swap_remove(index);
             walk.take_records().for_each(|value| self.discard(value));
+            self.garbage.put_names(walk.take_early());
         }
     }
 

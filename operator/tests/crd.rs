@@ -92,11 +92,11 @@ fn combinations_that_make_no_sense_are_refused() {
     );
     check(
         "{config: {timeout: soon}}",
-        "spec.config has a wrong value; a number for auto-aof-rewrite-percentage",
+        "a number of at most nine digits for auto-aof-rewrite-percentage",
     );
     check(
         "{config: {repl-backlog-size: 5%}}",
-        "an amount such as 16mb for",
+        "an amount such as 16mb, not 0 for",
     );
     check(
         "{config: {client-output-buffer-limit: pubsub 1mb}}",

@@ -5,11 +5,13 @@
 
 use super::entry::{Entry, Value};
 use super::slot_table::SlotTable;
+use super::walk::Names;
 use std::collections::VecDeque;
 
 enum Piece {
     Table(SlotTable),
     Value(Value),
+    Names(Names),
 }
 
 /// Entries whose freeing takes about as long as that of one part of a collection.
@@ -50,6 +52,13 @@ impl Garbage {
         self.pieces.push_back(Piece::Table(table));
     }
 
+    /// Frees the names that a walk has kept; they are no keys.
+    pub(super) fn put_names(&mut self, names: Names) {
+        if !names.is_empty() {
+            self.pieces.push_back(Piece::Names(names));
+        }
+    }
+
     /// Frees about `entries_max` entries or parts of collections; `true` while some are left.
     pub(super) fn collect(&mut self, entries_max: usize) -> bool {
         let mut budget = entries_max;
@@ -57,6 +66,10 @@ impl Garbage {
         while budget > 0 {
             let (cost, keys, more) = match self.pieces.front_mut() {
                 None => return false,
+                Some(Piece::Names(names)) => {
+                    names.pop_first();
+                    (1, 0, !names.is_empty())
+                }
                 Some(Piece::Value(value)) => {
                     let more = value.drop_part();
                     (PART_COST, u64::from(!more), more)

@@ -3,7 +3,7 @@
 //! It visits slot after slot in small steps. A command that is about to change a key the walk has
 //! not reached saves the old state first ([`Walk::save_early`]); the walk then skips that key. No
 //! fork, no copy of the dataset: what grows is the output not yet taken and the names of keys saved
-//! early, and the executor makes clients wait while [`Walk::buffered_bytes`] is beyond its limit.
+//! early, which count as used memory.
 //!
 //! A large collection is not written in one step: the walk keeps a [`Record`] of it, with a clone
 //! that shares all parts, and writes it piece by piece. Records are written one after another;
@@ -42,7 +42,10 @@ const STEP_BYTES: usize = 64 * 1024;
 const EARLY_BYTES: usize = 64;
 
 /// Names of keys saved early that are forgotten in one go.
-const FORGOTTEN_KEYS: usize = 1024;
+const FORGOTTEN_KEYS: usize = 256;
+
+/// Keys by their places: a map that never has to move them all.
+pub(super) type Names = BTreeMap<Place, SmallVec<[Box<[u8]>; 1]>>;
 
 pub struct Walk {
     pub(super) id: WalkId,
@@ -50,8 +53,7 @@ pub struct Walk {
     format: WalkFormat,
     /// Where to go on; `None` when everything was visited.
     place: Option<Place>,
-    /// Keys saved early, by their places: a map that never has to move them all.
-    early: BTreeMap<Place, SmallVec<[Box<[u8]>; 1]>>,
+    early: Names,
     early_bytes: usize,
     output: Vec<u8>,
     /// Large collections that are still to be written, the first perhaps in part.
@@ -140,7 +142,7 @@ impl Walk {
                 }
             });
             self.place = self.following(next);
-            self.forget_passed();
+            left = left.saturating_sub(self.forget_passed());
         }
     }
 
@@ -149,23 +151,32 @@ impl Walk {
         keys.is_some_and(|keys| keys.iter().any(|early| **early == *key))
     }
 
-    /// Forgets the keys saved early that the walk will not come to any more, or a part of them.
-    fn forget_passed(&mut self) {
-        for _ in 0..FORGOTTEN_KEYS {
+    /// Forgets the keys saved early that the walk will not come to any more, or a part of them;
+    /// gives how many.
+    fn forget_passed(&mut self) -> usize {
+        for forgotten in 0..FORGOTTEN_KEYS {
             let passed = self.early.first_entry().filter(|first| {
                 let at = first.key();
                 self.place.is_none_or(|place| at < &place)
             });
-            let Some(passed) = passed else { return };
+            let Some(passed) = passed else {
+                return forgotten;
+            };
             for key in passed.remove() {
                 self.early_bytes -= key.len() + EARLY_BYTES;
             }
         }
+        FORGOTTEN_KEYS
     }
 
     /// Collections that are not needed any more.
     pub(super) fn take_spent(&mut self) -> impl Iterator<Item = Value> + use<> {
         std::mem::take(&mut self.spent).into_iter()
+    }
+
+    /// The keys that were saved early: the walk ends.
+    pub(super) fn take_early(&mut self) -> Names {
+        std::mem::take(&mut self.early)
     }
 
     /// All collections that the walk holds: it ends.

@@ -26,8 +26,10 @@ const RUN_NS_MAX: u64 = 250_000;
 pub enum Next {
     /// Every whole request was executed: read on.
     Read,
-    /// The replies have grown large, or others are to be served: go on with the same bytes later.
+    /// The replies have grown large: send them, then go on with the same bytes.
     Continue,
+    /// Others are to be served: then go on with the same bytes. Nothing need be sent before.
+    Yield,
     Close,
     /// The next request has to wait until something changes, then run.
     Frozen,
@@ -62,6 +64,16 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// This batch together with the one before it, of the same reign, whose replies have not been
+    /// sent.
+    pub fn after(self, earlier: &Self) -> Self {
+        Self {
+            needed: self.needed.max(earlier.needed),
+            replies: self.replies + earlier.replies,
+            ..self
+        }
+    }
+
     /// Whether it only brought a further part of a request.
     pub fn has_done_nothing(&self) -> bool {
         matches!(self.next, Next::Read) && self.used == 0 && self.replies == 0 && self.needed == 0
@@ -233,7 +245,7 @@ impl Run<'_> {
                     break next;
                 }
                 if self.is_others_turn() {
-                    break Next::Continue;
+                    break Next::Yield;
                 }
                 continue;
             }
@@ -286,8 +298,11 @@ impl Run<'_> {
             if next.is_some() {
                 return next;
             }
-            if out.len() >= REPLY_BYTES_MAX || self.is_others_turn() {
+            if out.len() >= REPLY_BYTES_MAX {
                 return Some(Next::Continue);
+            }
+            if self.is_others_turn() {
+                return Some(Next::Yield);
             }
         }
         None

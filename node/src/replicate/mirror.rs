@@ -194,7 +194,7 @@ impl Feeder<'_, '_> {
     }
 
     /// Writes a snapshot to the disk; gives it with the offset at which the log goes on.
-    async fn spool(&mut self) -> io::Result<(File, u64)> {
+    async fn spool(&mut self) -> io::Result<(Spool, u64)> {
         let member = self.member;
         let waited = member.full_syncs.acquire();
         let _turn = self.patiently(waited).await?.map_err(io::Error::other)?;
@@ -202,8 +202,9 @@ impl Feeder<'_, '_> {
         let wants = self.with_mirror(|mirror| mirror.wants);
         let contents = Contents::Mirrored(wants.unwrap_or_default());
         loop {
-            let file = nameless_file(member.options.dir.clone());
-            let once = spool_once(member, contents, file?);
+            let directory = member.options.dir.clone();
+            let spool = in_background(move || Spool::in_directory(directory)).await?;
+            let once = spool_once(member, contents, spool);
             if let Some(spooled) = self.patiently(once).await?? {
                 return Ok(spooled);
             }
@@ -222,19 +223,19 @@ impl Feeder<'_, '_> {
     }
 
     /// Sends the file, which the disk holds for no longer than that may take.
-    async fn send_base(&mut self, mut base: File) -> io::Result<()> {
-        let length = base.stream_position()?;
-        base.rewind()?;
+    async fn send_base(&mut self, mut base: Spool) -> io::Result<()> {
+        let length = base.file().stream_position()?;
+        base.file().rewind()?;
         timeout(sending_max(length), self.send_file(base, length)).await?
     }
 
-    async fn send_file(&mut self, mut base: File, length: u64) -> io::Result<()> {
+    async fn send_file(&mut self, mut base: Spool, length: u64) -> io::Result<()> {
         self.write_all(format!("${length}\r\n").as_bytes()).await?;
         let mut left = length;
         while left > 0 {
             let (file, bytes) = in_background(move || {
                 let mut bytes = vec![0; left.min(READ_BYTES_MAX as u64) as usize];
-                base.read_exact(&mut bytes)?;
+                base.file().read_exact(&mut bytes)?;
                 Ok((base, bytes))
             })
             .await?;
@@ -308,35 +309,51 @@ fn sending_max(length: u64) -> Duration {
     SILENCE_MAX + Duration::from_secs(length / SENT_BYTES_PER_SECOND_MIN)
 }
 
-/// A file that goes away with its handle.
-fn nameless_file(directory: Option<PathBuf>) -> io::Result<File> {
-    let directory = directory.unwrap_or_else(std::env::temp_dir);
-    let path = directory.join(format!("mirror-{}.rdb", new_id()));
-    let mut options = File::options();
-    let file = options
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
+/// A file without a name, which goes away with its handle. That frees all its blocks at once, which
+/// may take long: another thread does it.
+struct Spool {
+    /// There until it is dropped.
+    file: Option<File>,
+}
+
+impl Spool {
+    fn in_directory(directory: Option<PathBuf>) -> io::Result<Self> {
+        let directory = directory.unwrap_or_else(std::env::temp_dir);
+        let file = tempfile::tempfile_in(directory)?;
+        Ok(Self { file: Some(file) })
+    }
+
+    fn file(&mut self) -> &mut File {
+        match &mut self.file {
+            Some(file) => file,
+            None => unreachable!("taken when it is dropped only"),
+        }
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let file = self.file.take();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(file));
+        }
+    }
 }
 
 /// Writes one snapshot; `None` when it has to begin anew. The file stands at its end then.
 async fn spool_once(
     member: &Rc<Member>,
     contents: Contents,
-    file: File,
-) -> io::Result<Option<(File, u64)>> {
+    mut spool: Spool,
+) -> io::Result<Option<(Spool, u64)>> {
     let mut walking = Walking::begin(member, contents);
     let offset = walking.snapshot.standing.position.offset;
     let (pieces, mut arrived) = mpsc::channel::<Vec<u8>>(SPOOLED_PIECES_MAX);
     let writer = tokio::task::spawn_blocking(move || {
-        let mut file = file;
         while let Some(piece) = arrived.blocking_recv() {
-            file.write_all(&piece)?;
+            spool.file().write_all(&piece)?;
         }
-        Ok::<File, io::Error>(file)
+        Ok::<Spool, io::Error>(spool)
     });
     let complete = loop {
         match member.with(|state| walking.snapshot.next(state)) {
@@ -352,8 +369,8 @@ async fn spool_once(
         }
     };
     drop((pieces, walking));
-    let file = writer.await.map_err(io::Error::other)??;
-    Ok(complete.then_some((file, offset)))
+    let spool = writer.await.map_err(io::Error::other)??;
+    Ok(complete.then_some((spool, offset)))
 }
 
 /// Takes records apart into the commands that a Redis understands.
@@ -490,8 +507,8 @@ mod tests {
     #[test]
     fn a_spooled_file_has_no_name() {
         let directory = tempfile::tempdir().unwrap();
-        let file = nameless_file(Some(directory.path().to_owned())).unwrap();
-        assert_eq!(file.metadata().unwrap().len(), 0);
+        let mut spool = Spool::in_directory(Some(directory.path().to_owned())).unwrap();
+        spool.file().write_all(b"bytes").unwrap();
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

@@ -5,7 +5,7 @@ use super::sandbox::number_of;
 use super::stack::Calls;
 use super::{Purpose, RUNNING, Running, Shared, failure, number};
 use crate::commands::{CommandTable, REDIS_VERSION};
-use mlua::{Lua, MultiValue, Table, Value};
+use mlua::{BorrowedBytes, Lua, MultiValue, Table, Value};
 use protocol::resp::Protocol;
 use std::rc::Rc;
 
@@ -125,6 +125,32 @@ fn without_line_ends(mut text: &[u8]) -> &[u8] {
 
 fn status_reply(lua: &Lua, shared: &Shared, arguments: &MultiValue) -> Given {
     one_field(lua, shared, arguments, <[u8]>::to_vec, false)
+}
+
+/// The bytes of a string of Lua's, or made of a number.
+pub enum Text {
+    Borrowed(BorrowedBytes),
+    Made(Vec<u8>),
+}
+
+impl std::ops::Deref for Text {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Made(bytes) => bytes,
+        }
+    }
+}
+
+/// A string or a number as bytes, without copying a string; `None` for anything else.
+pub fn text(value: Option<&Value>) -> Option<Text> {
+    match value? {
+        Value::String(text) => Some(Text::Borrowed(text.as_bytes())),
+        value @ (Value::Integer(_) | Value::Number(_)) => Some(Text::Made(text_of(Some(value)))),
+        _ => None,
+    }
 }
 
 /// A string or a number as bytes; anything else is empty, as Lua's own conversion has it.

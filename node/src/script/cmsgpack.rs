@@ -3,7 +3,7 @@
 //! Source: the MessagePack specification, and how Redis' library maps Lua's types: numbers without
 //! a fraction are integers, tables with keys 1 to n arrays, other tables maps.
 
-use super::api::text_of;
+use super::api::{Text, text};
 use super::budget::{Budget, NO_MEMORY};
 use super::sandbox::{bad_argument, number_of};
 use super::{failure, number};
@@ -179,11 +179,9 @@ fn pack_number(out: &mut Vec<u8>, value: f64) {
 }
 
 /// The string that is unpacked.
-fn input(name: &str, arguments: &MultiValue) -> Result<Vec<u8>, String> {
-    match arguments.front() {
-        text @ Some(Value::String(_) | Value::Integer(_) | Value::Number(_)) => Ok(text_of(text)),
-        other => Err(bad_argument(1, name, "string", other)),
-    }
+fn input(name: &str, arguments: &MultiValue) -> Result<Text, String> {
+    let value = arguments.front();
+    text(value).ok_or_else(|| bad_argument(1, name, "string", value))
 }
 
 fn failed(lua: &Lua, message: &str) -> mlua::Result<MultiValue> {

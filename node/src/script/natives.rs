@@ -27,10 +27,11 @@ const BINARY: u8 = 0x1B;
 
 /// What `host.closure` makes functions of, for the prelude.
 pub fn add(lua: &Lua, host: &Table) -> mlua::Result<()> {
-    let all: [(&str, ffi::lua_CFunction); 11] = [
+    let all: [(&str, ffi::lua_CFunction); 12] = [
         ("closure", closure),
         ("reading", reading),
         ("writing", writing),
+        ("pairs", pairs),
         ("get_metatable", get_metatable),
         ("set_metatable", set_metatable),
         ("pcall", pcall),
@@ -98,6 +99,19 @@ unsafe extern "C-unwind" fn reading(state: *mut lua_State) -> c_int {
             ffi::lua_replace(state, 1);
         }
         original(state)
+    }
+}
+
+/// `pairs`, which gives what it is given: a guard as a guard, so that the content stays out of
+/// reach; the `next` that it keeps reads past it.
+unsafe extern "C-unwind" fn pairs(state: *mut lua_State) -> c_int {
+    // SAFETY: called by Lua.
+    unsafe {
+        ffi::luaL_checktype(state, 1, ffi::LUA_TTABLE);
+        ffi::lua_pushvalue(state, OWN);
+        ffi::lua_pushvalue(state, 1);
+        ffi::lua_pushnil(state);
+        3
     }
 }
 

@@ -127,7 +127,13 @@ fn read_hexadecimal(text: &[u8]) -> Option<(f64, usize)> {
         exponent += power;
         length += taken;
     }
-    Some((value * f64::from(exponent).exp2(), 2 + length))
+    // Nothing times infinity is no number.
+    let value = if value == 0.0 {
+        value
+    } else {
+        value * f64::from(exponent).exp2()
+    };
+    Some((value, 2 + length))
 }
 
 fn read_decimal(text: &[u8]) -> Option<(f64, usize)> {

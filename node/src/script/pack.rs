@@ -5,7 +5,7 @@
 //! size after `i` and `I`), `s` a string that ends with a zero, `c` a string of so many bytes (all
 //! that the number before it said for `c0`), `f` and `d` floating point.
 
-use super::api::text_of;
+use super::api::{Text, text};
 use super::failure::{Message, raised, until_zero};
 use super::number;
 use super::sandbox::{bad_argument, number_of};
@@ -230,11 +230,10 @@ fn write_text(out: &mut Vec<u8>, text: &[u8], item: Item, at: usize) -> Result<(
     Ok(())
 }
 
-fn text_at(name: &str, arguments: &MultiValue, at: usize) -> Result<Vec<u8>, Message> {
-    match arguments.get(at) {
-        value @ Some(Value::String(_) | Value::Integer(_) | Value::Number(_)) => Ok(text_of(value)),
-        other => Err(bad_argument(at + 1, name, "string", shown(name, other, at)).into()),
-    }
+fn text_at(name: &str, arguments: &MultiValue, at: usize) -> Result<Text, Message> {
+    let value = arguments.get(at);
+    let wrong = || bad_argument(at + 1, name, "string", shown(name, value, at)).into();
+    text(value).ok_or_else(wrong)
 }
 
 /// A number, or the message that there is none.

@@ -48,7 +48,7 @@ end
 local shown_metatables = setmetatable({}, { __mode = "k" })
 
 globals.next = reading(next)
-globals.pairs = reading(pairs, globals.next)
+globals.pairs = closure(host.pairs, globals.next)
 globals.rawget = reading(rawget)
 globals.rawset = writing(rawset)
 globals.getmetatable = closure(host.get_metatable, shown_metatables, content_of, getmetatable)

@@ -167,7 +167,15 @@ fn the_sandbox_holds() {
          local t = {} for k in pairs(_G) do t[#t+1] = k end return #t > 25
          > :1
          return next(redis) ~= nil
-         > :1",
+         > :1
+         local _, t = pairs(redis) t.call = 1
+         > -ERR user_script:1: Attempt to modify a readonly table
+         local _, t = pairs(_G) t.x = 1
+         > -ERR user_script:1: Attempt to modify a readonly table
+         local _, t = pairs(_G) getmetatable(t).__newindex = nil
+         > -ERR user_script:1: Attempt to modify a readonly table
+         local _, t = pairs(string) t.len = 1
+         > -ERR user_script:1: Attempt to modify a readonly table",
     );
 }
 

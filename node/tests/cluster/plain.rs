@@ -2,8 +2,12 @@
 
 use crate::harness::{ANSWER, Cluster, text};
 use protocol::client::Client;
+use protocol::resp::{Reply, write_request};
 use protocol::status::Role;
 use protocol::topology::ClusterMode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 async fn plain(members: usize) -> Cluster {
     let mut cluster = Cluster::start(1, members).await;
@@ -89,4 +93,32 @@ async fn a_client_that_follows_redirections_is_sent_to_the_primary() {
     assert_eq!(run("READONLY").await, "OK");
     assert_eq!(run("GET a").await, "(nil)");
     assert_eq!(run("PING").await, "PONG");
+}
+
+#[tokio::test]
+async fn a_pipeline_of_slow_requests_lets_others_in_before_its_end() {
+    const REQUESTS: u64 = 400;
+    let cluster = plain(1).await;
+    let address = &cluster.running["s0-0"].address;
+    let script = b"for i = 1, 2e5 do end return redis.call('incr', KEYS[1])";
+    let mut requests = Vec::new();
+    for _ in 0..REQUESTS {
+        write_request(&mut requests, &[b"EVAL", script, b"1", b"done"]);
+    }
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(&requests).await.unwrap();
+    let mut other = Client::connect(address, ANSWER).await.unwrap();
+    let seen = loop {
+        let answer = other.request(&[b"GET", b"done"]).await.unwrap();
+        if let Reply::Bulk(text) = answer {
+            break String::from_utf8(text).unwrap().parse::<u64>().unwrap();
+        }
+    };
+    assert!(seen < REQUESTS, "{seen}");
+    let expected: Vec<String> = (1..=REQUESTS).map(|n| format!(":{n}\r\n")).collect();
+    let expected = expected.concat();
+    let mut replies = vec![0; expected.len()];
+    let read = timeout(ANSWER, slow.read_exact(&mut replies)).await;
+    read.unwrap().unwrap();
+    assert_eq!(String::from_utf8(replies).unwrap(), expected);
 }

@@ -23,16 +23,13 @@ struct ConfigForm {
 /// The options of `spec.config`; the others have a field of their own or belong to the operator.
 const CONFIG_FORMS: &[ConfigForm] = &[
     ConfigForm {
-        value: "a number",
-        pattern: "^[0-9]+$",
+        value: "a number of at most nine digits",
+        pattern: "^[0-9]{1,9}$",
         options: &[
             "auto-aof-rewrite-percentage",
-            "io-threads",
             "latency-monitor-threshold",
             "lfu-decay-time",
             "lfu-log-factor",
-            "maxclients",
-            "maxmemory-samples",
             "slowlog-max-len",
             "tcp-keepalive",
             "timeout",
@@ -40,15 +37,29 @@ const CONFIG_FORMS: &[ConfigForm] = &[
         ],
     },
     ConfigForm {
-        value: "a number, also a negative one",
-        pattern: "^-?[0-9]+$",
+        value: "a number from 1 to 999999999",
+        pattern: "^[1-9][0-9]{0,8}$",
+        options: &["maxclients"],
+    },
+    ConfigForm {
+        value: "a number from 1 to 64",
+        pattern: "^([1-9]|[1-5][0-9]|6[0-4])$",
+        options: &["io-threads", "maxmemory-samples"],
+    },
+    ConfigForm {
+        value: "a number of microseconds, or -1",
+        pattern: "^(-1|[0-9]{1,18})$",
         options: &["slowlog-log-slower-than"],
     },
     ConfigForm {
         value: "an amount such as 16mb",
-        pattern: "^[0-9]+([kKmMgG][bB]?|[bB])?$",
+        pattern: "^[0-9]{1,12}([kKmMgG][bB]?|[bB])?$",
+        options: &["auto-aof-rewrite-min-size"],
+    },
+    ConfigForm {
+        value: "an amount such as 16mb, not 0",
+        pattern: "^[1-9][0-9]{0,11}([kKmMgG][bB]?|[bB])?$",
         options: &[
-            "auto-aof-rewrite-min-size",
             "migration-bytes-per-second",
             "proto-max-bulk-len",
             "repl-backlog-size",
@@ -56,7 +67,7 @@ const CONFIG_FORMS: &[ConfigForm] = &[
     },
     ConfigForm {
         value: "an amount such as 16mb, or a percentage of maxmemory such as 5%",
-        pattern: "^[0-9]+(%|[kKmMgG][bB]?|[bB])?$",
+        pattern: "^((100|[1-9]?[0-9])%|[0-9]{1,12}([kKmMgG][bB]?|[bB])?)$",
         options: &["maxmemory-clients"],
     },
     ConfigForm {
@@ -71,8 +82,8 @@ const CONFIG_FORMS: &[ConfigForm] = &[
     },
     ConfigForm {
         value: "classes with a hard limit, a soft limit and seconds, as in pubsub 32mb 8mb 60",
-        pattern: "^(normal|replica|slave|pubsub) [0-9]+[kKmMgGbB]* [0-9]+[kKmMgGbB]* [0-9]+\
-            ( (normal|replica|slave|pubsub) [0-9]+[kKmMgGbB]* [0-9]+[kKmMgGbB]* [0-9]+)*$",
+        pattern: "^((^| )(normal|replica|slave|pubsub)\
+            ( [0-9]{1,12}([kKmMgG][bB]?|[bB])?){2} [0-9]{1,9})+$",
         options: &["client-output-buffer-limit"],
     },
 ];

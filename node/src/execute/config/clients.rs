@@ -82,6 +82,10 @@ pub const OPTIONS: &[ConfigOption] = &[
         AVAILABILITY_ZONE,
         |config, _| config.availability_zone().to_owned(),
         |config, text| {
+            // It is a line of INFO.
+            if text.chars().any(char::is_control) {
+                return Err("argument must not have control characters".to_owned());
+            }
             config.remember(AVAILABILITY_ZONE, text.to_owned());
             Ok(())
         },

@@ -13,8 +13,8 @@ const PART_ENTRIES_MAX: usize = 1024;
 /// before they are split.
 const JOINED_ENTRIES_MAX: usize = PART_ENTRIES_MAX / 2;
 
-/// Parts looked at for expired keys in one go.
-const PARTS_LOOKED_AT: usize = 100;
+/// Entries looked at for expired keys in one go. A part without any counts as one.
+const LOOKED_AT: usize = 4096;
 
 pub enum Parts {
     One(Part),
@@ -233,7 +233,9 @@ impl Many {
     fn collect_expired(&mut self, now_ms: u64, keys_max: usize, expired: &mut Vec<Box<[u8]>>) {
         let from = Bound::Included(self.next_prefix);
         let mut parts = self.parts.range_mut((from, Bound::Unbounded));
-        for _ in 0..PARTS_LOOKED_AT {
+        let mut left = LOOKED_AT;
+        while left > 0 {
+            left -= 1;
             let Some((start, part)) = parts.next() else {
                 self.earliest_expiry_ms = self.round_earliest_ms;
                 self.round_earliest_ms = u64::MAX;
@@ -242,6 +244,7 @@ impl Many {
             };
             if part.earliest_expiry_ms <= now_ms {
                 part.collect_expired(now_ms, expired);
+                left = left.saturating_sub(part.entries.len());
             }
             self.round_earliest_ms = self.round_earliest_ms.min(part.earliest_expiry_ms);
             self.next_prefix = start + 1;
@@ -314,7 +317,7 @@ mod tests {
     fn keys_of_a_huge_slot_expire_in_bounded_looks() {
         let expiry = |number| (number % 100 == 0).then_some(10 + u64::from(number % 7000));
         let (mut keyspace, slot) = filled(80_000, expiry);
-        assert!(parts_of(&keyspace, slot) > PARTS_LOOKED_AT);
+        assert!(parts_of(&keyspace, slot) > 2 * LOOKED_AT / PART_ENTRIES_MAX);
         let mut expired = 0;
         let mut looks = 0;
         while keyspace.may_expire(slot, 3_010) {

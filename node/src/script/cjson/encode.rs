@@ -1,6 +1,7 @@
 //! Lua values to JSON.
 
 use super::{Invalid, Settings};
+use crate::script::MEMORY_BYTES_MAX;
 use crate::script::budget::{Budget, NO_MEMORY};
 use crate::script::number::{self, HEX};
 use crate::script::sandbox::number_of;
@@ -16,6 +17,9 @@ const SHALLOW: usize = 64;
 /// Most missing elements of an array, whatever the settings say: nothing else runs while they are
 /// written, and no script need be long to ask for billions.
 const HOLES_MAX: i64 = 1_000_000;
+
+/// Bytes of a string between two looks at how much has been made of it: one becomes six at most.
+const CHECKED_BYTES: usize = 4096;
 
 /// The text, or the message why there is none.
 type Encoded<T> = mlua::Result<Result<T, String>>;
@@ -51,7 +55,7 @@ impl Encoder<'_> {
             return Ok(Err(NO_MEMORY.to_owned()));
         }
         match value {
-            Value::String(text) => self.string(&text.as_bytes()),
+            Value::String(text) => attempt!(self.string(&text.as_bytes())),
             Value::Integer(integer) => {
                 attempt!(self.number(*integer as f64));
             }
@@ -89,8 +93,19 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    fn string(&mut self, text: &[u8]) {
+    fn string(&mut self, text: &[u8]) -> Result<(), String> {
         self.out.push(b'"');
+        for part in text.chunks(CHECKED_BYTES) {
+            if self.out.len() > MEMORY_BYTES_MAX {
+                return Err(NO_MEMORY.to_owned());
+            }
+            self.escaped(part);
+        }
+        self.out.push(b'"');
+        Ok(())
+    }
+
+    fn escaped(&mut self, text: &[u8]) {
         for &byte in text {
             let short = match byte {
                 b'"' | b'\\' | b'/' => byte,
@@ -112,7 +127,6 @@ impl Encoder<'_> {
             };
             self.out.extend_from_slice(&[b'\\', short]);
         }
-        self.out.push(b'"');
     }
 
     fn table(&mut self, table: &Table, depth: usize) -> Encoded<()> {
@@ -199,7 +213,7 @@ impl Encoder<'_> {
 
     fn pair(&mut self, key: &Value, value: &Value, depth: usize) -> Encoded<()> {
         match key {
-            Value::String(text) => self.string(&text.as_bytes()),
+            Value::String(text) => attempt!(self.string(&text.as_bytes())),
             Value::Integer(_) | Value::Number(_) => {
                 self.out.push(b'"');
                 let number = number_of(Some(key)).unwrap_or_default();
