@@ -132,7 +132,7 @@ fn start(member: &Rc<Member>, stream: TcpStream, session: SessionId, unsent: Vec
     let line = Rc::new(Line::new(socket, unsent, Rc::clone(&mailbox)));
     member.lines.insert(session, &line);
     let connection = Connection::new(Rc::clone(member), line, session, Rc::clone(&mailbox));
-    let task = member.spawn_connection(connection.run());
+    let task = member.spawn_uncounted(connection.run());
     let connected = Connected { task, mailbox };
     member.with(|state| state.connections.insert(session, connected));
 }

@@ -254,11 +254,11 @@ impl Member {
     where
         F: Future<Output = ()> + 'static,
     {
-        self.spawn_connection(Turns::of(Rc::clone(self), task(Rc::clone(self))))
+        self.spawn_uncounted(Turns::of(Rc::clone(self), task(Rc::clone(self))))
     }
 
-    /// Starts the task of a connection.
-    pub fn spawn_connection(&self, task: impl Future<Output = ()> + 'static) -> AbortHandle {
+    /// Starts a task that counts its turns itself, as connections do where requests run.
+    pub fn spawn_uncounted(&self, task: impl Future<Output = ()> + 'static) -> AbortHandle {
         tokio::task::spawn_local(task).abort_handle()
     }
 

@@ -26,8 +26,8 @@ pub struct Arguments {
     entries: usize,
     /// Of several rounds the least is told: what the machine does beside differs from one to the
     /// next, what a server does by itself comes again.
-    #[arg(long, default_value_t = 1)]
-    rounds: usize,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// Only `kv-node`: the pauses of Redis take minutes.
     #[arg(long)]
     alone: bool,

@@ -376,6 +376,23 @@ mod tests {
     }
 
     #[test]
+    fn names_kept_by_a_walk_are_freed_in_slices_after_it() {
+        let mut keyspace = Keyspace::new(1);
+        let id = keyspace.start_walk(SlotSet::all(), WalkFormat::Effects);
+        for number in 0..100 {
+            put(&mut keyspace, &format!("key:{number}"), "new");
+        }
+        assert!(keyspace.walk_bytes() >= 100 * EARLY_BYTES);
+        keyspace.end_walk(id);
+        assert_eq!(
+            (keyspace.walk_bytes(), keyspace.garbage().pending()),
+            (0, 0)
+        );
+        assert!(keyspace.collect_garbage(50));
+        assert!(!keyspace.collect_garbage(100));
+    }
+
+    #[test]
     fn emptying_slots_aborts_a_walk_that_has_not_passed_them() {
         let mut keyspace = Keyspace::new(1);
         put(&mut keyspace, "a", "1");

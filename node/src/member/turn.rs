@@ -31,3 +31,34 @@ impl<F: Future<Output = ()>> Future for Turns<F> {
         done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::execute::config::Config;
+    use crate::log::files::Meta;
+    use crate::options::Options;
+    use clap::Parser;
+    use tokio::task::{LocalSet, yield_now};
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_task_of_the_member_counts_each_of_its_turns() {
+        let options = Options::parse_from(["kv-node"]);
+        let member = Rc::new(Member::new(
+            options,
+            Config::default(),
+            None,
+            Meta::default(),
+        ));
+        let turns = || member.with(|state| state.engine.timing.turns);
+        LocalSet::new()
+            .run_until(async {
+                let task = member.spawn(async |_| yield_now().await);
+                while !task.is_finished() {
+                    yield_now().await;
+                }
+            })
+            .await;
+        assert_eq!(turns(), 2);
+    }
+}
