@@ -28,6 +28,9 @@ pub fn slot_of(key: &[u8]) -> u16 {
 /// The part of the key that is hashed: what stands between the first `{` and the next `}`, when
 /// that is not empty; otherwise the key.
 fn tag_of(key: &[u8]) -> &[u8] {
+    if !has_brace(key) {
+        return key;
+    }
     let Some(open) = key.iter().position(|&byte| byte == b'{') else {
         return key;
     };
@@ -36,6 +39,16 @@ fn tag_of(key: &[u8]) -> &[u8] {
         None | Some(0) => key,
         Some(close) => &after[..close],
     }
+}
+
+/// Whether a key, each of which is asked, has a `{`: eight bytes are looked at at once. A byte less
+/// one has its top bit where it had not, when it is zero.
+fn has_brace(key: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    const BRACES: u64 = ONES * b'{' as u64;
+    let (words, rest) = key.as_chunks::<8>();
+    let mut words = words.iter().map(|word| u64::from_ne_bytes(*word) ^ BRACES);
+    words.any(|word| word.wrapping_sub(ONES) & !word & (ONES << 7) != 0) || rest.contains(&b'{')
 }
 
 /// A set of slots. Its text is sorted inclusive ranges: `0-99,200`.
@@ -210,6 +223,18 @@ mod tests {
         check("foo{{bar}}zap", "{bar");
         check("foo{bar}{zap}", "bar");
         check("foo{bar", "foo{bar");
+    }
+
+    #[test]
+    fn a_hash_tag_is_found_wherever_it_stands() {
+        for length in 4..40 {
+            for start in 0..=length - 3 {
+                let mut key = vec![0x80 | b'{'; length];
+                assert_eq!(tag_of(&key), key);
+                key[start..start + 3].copy_from_slice(b"{x}");
+                assert_eq!(tag_of(&key), b"x", "{start} of {length}");
+            }
+        }
     }
 
     #[test]

@@ -106,8 +106,8 @@ fn add(context: &mut Context, name: &[u8], by: i64) -> Result<(), Failure> {
     let new = old
         .checked_add(by)
         .ok_or("ERR increment or decrement would overflow")?;
-    let text = new.to_string();
-    context.put_string(&key, text.as_bytes(), expires_at_ms);
+    let mut text = itoa::Buffer::new();
+    context.put_string(&key, text.format(new).as_bytes(), expires_at_ms);
     context.engine.notify(class::STRING, "incrby", key.bytes);
     context.reply.integer(new);
     Ok(())

@@ -195,9 +195,23 @@ impl<'a> ReplyWriter<'a> {
     }
 
     fn header(&mut self, kind: u8, value: i64) {
-        self.out.push(kind);
-        write_i64(self.out, value);
-        self.out.extend_from_slice(b"\r\n");
+        // Most are short.
+        let digit = |number: i64| b'0' + (number % 10) as u8;
+        match value {
+            0..10 => {
+                let header = [kind, digit(value), b'\r', b'\n'];
+                self.out.extend_from_slice(&header);
+            }
+            10..100 => {
+                let header = [kind, digit(value / 10), digit(value), b'\r', b'\n'];
+                self.out.extend_from_slice(&header);
+            }
+            _ => {
+                self.out.push(kind);
+                write_i64(self.out, value);
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
     }
 }
 
@@ -224,6 +238,10 @@ mod tests {
             "-ERR a  b\r\n",
         );
         check(|reply| reply.integer(-3), ":-3\r\n", ":-3\r\n");
+        check(|reply| reply.integer(0), ":0\r\n", ":0\r\n");
+        check(|reply| reply.integer(10), ":10\r\n", ":10\r\n");
+        check(|reply| reply.integer(99), ":99\r\n", ":99\r\n");
+        check(|reply| reply.integer(100), ":100\r\n", ":100\r\n");
         check(|reply| reply.bulk(b"hi"), "$2\r\nhi\r\n", "$2\r\nhi\r\n");
         check(
             |reply| reply.bulk_integer(10),

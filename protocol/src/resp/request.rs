@@ -1,7 +1,7 @@
 //! Requests: the reader a server runs on the bytes of a connection, and the writer of a client.
 //!
 //! The reader is incremental and copies nothing: it remembers where the arguments of the request it
-//! is in the middle of lie in the caller's buffer, and never looks at a byte twice.
+//! is in the middle of lie in the caller's buffer, and looks at no argument twice.
 
 use super::inline::split_words;
 use super::{
@@ -90,6 +90,9 @@ pub struct RequestReader {
 impl RequestReader {
     /// Reads on; `Ok(true)` when a whole request is there. An empty request has no arguments.
     pub fn read(&mut self, buffer: &[u8], limits: RequestLimits) -> Result<bool, RequestError> {
+        if self.remaining.is_none() && self.read_short(buffer, limits) {
+            return Ok(true);
+        }
         let remaining = match self.remaining {
             Some(remaining) => remaining,
             None => match self.read_header(buffer, limits)? {
@@ -149,6 +152,32 @@ impl RequestReader {
         for range in &mut self.arguments {
             *range = range.start - count..range.end - count;
         }
+    }
+
+    /// Reads a request that is there whole and has few and short arguments, as nearly all have;
+    /// `false` for any other one, of which it reads nothing.
+    fn read_short(&mut self, buffer: &[u8], limits: RequestLimits) -> bool {
+        let Some((count, mut position)) = short_header(buffer, self.position, b'*') else {
+            return false;
+        };
+        if count == 0 || count > UNAUTHENTICATED_ARGUMENTS_MAX as usize {
+            return false;
+        }
+        for _ in 0..count {
+            let header = short_header(buffer, position, b'$');
+            let Some((length, start)) = header.filter(|header| {
+                let (length, start) = *header;
+                length <= limits.bulk_bytes_max && start + length + 2 <= buffer.len()
+            }) else {
+                self.arguments.clear();
+                return false;
+            };
+            self.arguments.push(start..start + length);
+            position = start + length + 2;
+        }
+        self.position = position;
+        self.remaining = Some(0);
+        true
     }
 
     fn read_header(
@@ -267,6 +296,35 @@ impl RequestReader {
     }
 }
 
+/// The number in the header at `from`, and where the header ends, when it is one of those that
+/// nearly all requests consist of: `mark`, few digits, a line end. `None` for all else, which has
+/// to be read with more care.
+fn short_header(buffer: &[u8], from: usize, mark: u8) -> Option<(usize, usize)> {
+    /// With so many, no length is more than anybody may send.
+    const DIGITS_MAX: usize = 4;
+    let [first, digit, rest @ ..] = buffer.get(from..)? else {
+        return None;
+    };
+    let value = |digit: u8| usize::from(digit.wrapping_sub(b'0'));
+    let mut number = value(*digit);
+    if *first != mark || number > 9 {
+        return None;
+    }
+    for (index, bytes) in rest.windows(2).take(DIGITS_MAX).enumerate() {
+        let digit = value(bytes[0]);
+        if digit > 9 {
+            let ends = bytes == b"\r\n";
+            return ends.then_some((number, from + index + 4));
+        }
+        // No number but zero begins with it.
+        if number == 0 {
+            return None;
+        }
+        number = number * 10 + digit;
+    }
+    None
+}
+
 fn trim_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
@@ -332,6 +390,32 @@ mod tests {
             &format!("*{}", "1".repeat(INLINE_BYTES_MAX)),
             "too big mbulk count string",
         );
+    }
+
+    #[test]
+    fn a_short_header_is_read_as_a_long_one_is() {
+        let check = |text: &str, expect| {
+            assert_eq!(short_header(text.as_bytes(), 0, b'$'), expect, "{text:?}");
+        };
+        check("$0\r\n", Some((0, 4)));
+        check("$9\r\nrest", Some((9, 4)));
+        check("$1234\r\n", Some((1234, 7)));
+        for other in [
+            "",
+            "$",
+            "$\r\n",
+            "$1",
+            "$1\r",
+            "$1\n",
+            "$01\r\n",
+            "$12345\r\n",
+            "$-1\r\n",
+            "$1x\r\n",
+            "*1\r\n",
+            "$1\r1",
+        ] {
+            check(other, None);
+        }
     }
 
     #[test]
