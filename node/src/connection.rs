@@ -245,9 +245,11 @@ impl Connection {
         .await
     }
 
-    /// Sends what is in the mailbox, when it may be sent; `false` at the end of the connection.
+    /// Sends what is in the mailbox, when it may be sent; `false` at the end of the connection. It
+    /// goes before a reply that has not been sent.
     async fn deliver(&mut self) -> io::Result<bool> {
         self.flush().await?;
+        let reply = std::mem::take(&mut self.out);
         while let Some(letter) = self.mailbox.take() {
             let Letter {
                 bytes,
@@ -265,6 +267,7 @@ impl Connection {
             }
             self.send().await?;
         }
+        self.out = reply;
         Ok(!self.mailbox.hangs_up())
     }
 
@@ -325,9 +328,11 @@ impl Connection {
             }
             return Some(self.execute_buffered());
         }
+        self.take_out();
         let batch = self
             .member
             .execute(self.session, &mut self.reader, bytes, &mut self.out);
+        self.give_empty_out_back();
         self.reader.shift(batch.used);
         self.buffer.extend_from_slice(&bytes[batch.used..]);
         self.note_buffer();
@@ -335,14 +340,30 @@ impl Connection {
     }
 
     fn execute_buffered(&mut self) -> Batch {
+        self.take_out();
         let batch =
             self.member
                 .execute(self.session, &mut self.reader, &self.buffer, &mut self.out);
+        self.give_empty_out_back();
         self.reader.shift(batch.used);
         self.buffer.drain(..batch.used);
         self.buffer.shrink_to(KEPT_BYTES.max(self.buffer.len()));
         self.note_buffer();
         batch
+    }
+
+    /// Makes sure that there is a buffer for replies.
+    fn take_out(&mut self) {
+        if self.out.capacity() == 0 {
+            self.out = self.member.lines.spares.take();
+        }
+    }
+
+    /// Gives the buffer for replies back when there are none.
+    fn give_empty_out_back(&mut self) {
+        if self.out.is_empty() {
+            self.member.lines.spares.keep(std::mem::take(&mut self.out));
+        }
     }
 
     /// Tells the session how much room the connection's own buffer has, if there is one.
@@ -440,6 +461,7 @@ impl Connection {
             }
         });
         let held = self.line.hold(&mut self.out);
+        self.give_empty_out_back();
         if held > HELD_BYTES_MAX {
             return self.flush().await;
         }
@@ -463,6 +485,7 @@ impl Connection {
             self.line.write_all(&bytes[sent..]).await?;
             drop(counted);
         }
+        self.member.lines.spares.keep(bytes);
         Ok(())
     }
 

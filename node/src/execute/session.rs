@@ -134,13 +134,14 @@ pub struct Unsent {
     pub over_since_ms: Option<u64>,
 }
 
-/// The buffers that a connection has of its own, in bytes.
+/// The buffers of a connection, in bytes.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Buffers {
     /// Room for the part of a request that has not arrived whole.
     pub input_room: u32,
     /// Replies that are not being written yet.
     pub output: u32,
+    /// Of the buffer in which the last batch left its replies; it is not the connection's for long.
     pub output_room: u32,
     /// Most bytes of replies in one batch lately.
     output_peak: u32,

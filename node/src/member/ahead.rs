@@ -7,7 +7,6 @@
 use crate::commands::{Command, CommandTable, Group, flag};
 use crate::keyspace::{Hint, Keyspace};
 use protocol::resp::{RequestError, RequestLimits, RequestReader};
-use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Most requests read ahead: beyond this many, what was fetched first would be displaced again.
@@ -95,26 +94,30 @@ impl Ahead {
         reader.start_next(reader.consumed());
     }
 
+    /// The arguments of all requests, one request after the other.
+    pub fn words<'b>(&self, buffer: &'b [u8]) -> Vec<&'b [u8]> {
+        let ranges = self.arguments.iter();
+        ranges.map(|range| &buffer[range.clone()]).collect()
+    }
+
     /// Computes slots and hashes of the keys, and has their memory fetched.
-    pub fn prefetch(&mut self, keyspace: &Keyspace, buffer: &[u8]) {
+    pub fn prefetch(&mut self, keyspace: &Keyspace, words: &[&[u8]]) {
         self.keys.clear();
-        self.find_commands(buffer);
+        self.find_commands(words);
         // What is sent together is mostly of one kind.
         let command = self.requests.first().and_then(|first| first.command);
         let is_script = command.is_some_and(|command| command.group == Group::Scripting);
         let place = if is_script { SCRIPT_KEY } else { 1 };
         for request in &mut self.requests {
-            let arguments = &self.arguments[request.arguments.clone()];
-            if let Some(range) = arguments.get(place) {
-                let key = keyspace.hashed(&buffer[range.clone()]);
+            if let Some(key) = words[request.arguments.clone()].get(place) {
+                let key = keyspace.hashed(key);
                 request.hint = Hint::of(&key);
                 self.keys.push((key.slot, key.hash));
             }
         }
         if let Some(command) = command.filter(|command| command.has_several_keys()) {
-            for index in 0..self.len() {
-                let arguments = self.arguments(index, buffer);
-                let others = command.keys(&arguments).skip(1);
+            for request in &self.requests {
+                let others = command.keys(&words[request.arguments.clone()]).skip(1);
                 let others = others.map(|key| keyspace.hashed(key));
                 self.keys.extend(others.map(|key| (key.slot, key.hash)));
             }
@@ -125,25 +128,23 @@ impl Ahead {
         if self.len() > 1
             && let Some(place) = command.and_then(place_of_member)
         {
-            let members = (0..self.len()).filter_map(|index| {
-                let arguments = &self.arguments[self.requests[index].arguments.clone()];
+            let members = self.requests.iter().filter_map(|request| {
+                let arguments = &words[request.arguments.clone()];
                 let (key, member) = (arguments.get(1)?, arguments.get(place)?);
-                let hint = self.requests[index].hint;
-                let key = keyspace.hashed_with(&hint, &buffer[key.clone()]);
-                Some((key, &buffer[member.clone()]))
+                Some((keyspace.hashed_with(&request.hint, key), *member))
             });
             keyspace.prefetch_members(members);
         }
     }
 
-    fn find_commands(&mut self, buffer: &[u8]) {
+    fn find_commands(&mut self, words: &[&[u8]]) {
         let (mut name, mut command) = (&b""[..], None);
         for request in &mut self.requests {
-            let Some(first) = self.arguments[request.arguments.clone()].first() else {
+            let Some(&first) = words[request.arguments.clone()].first() else {
                 continue;
             };
-            if buffer[first.clone()] != *name {
-                name = &buffer[first.clone()];
+            if first != name {
+                name = first;
                 command = CommandTable.by_word(name);
                 command = command.filter(|command| command.subcommands.is_empty());
             }
@@ -155,9 +156,9 @@ impl Ahead {
         self.requests.len()
     }
 
-    pub fn arguments<'b>(&self, index: usize, buffer: &'b [u8]) -> SmallVec<[&'b [u8]; 8]> {
-        let ranges = &self.arguments[self.requests[index].arguments.clone()];
-        ranges.iter().map(|range| &buffer[range.clone()]).collect()
+    /// The arguments of a request, which are some of the [`words`](Self::words).
+    pub fn arguments<'w, 'b>(&self, index: usize, words: &'w [&'b [u8]]) -> &'w [&'b [u8]] {
+        &words[self.requests[index].arguments.clone()]
     }
 
     pub fn hint(&self, index: usize) -> Hint {

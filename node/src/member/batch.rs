@@ -13,7 +13,6 @@ use crate::keyspace::Hint;
 use protocol::admin::AdminRequest;
 use protocol::resp::{Protocol, ReplyWriter, RequestError, RequestLimits, RequestReader};
 use protocol::status::Role;
-use smallvec::SmallVec;
 
 /// Replies are sent before more requests are executed once they have grown to so many bytes.
 const REPLY_BYTES_MAX: usize = 256 * 1024;
@@ -250,8 +249,9 @@ impl Run<'_> {
                 continue;
             }
             self.state.engine.timing.begin_run();
-            ahead.prefetch(&self.state.engine.keyspace, buffer);
-            if let Some(next) = self.run_ahead(&ahead, buffer, out) {
+            let words = ahead.words(buffer);
+            ahead.prefetch(&self.state.engine.keyspace, &words);
+            if let Some(next) = self.run_ahead(&ahead, &words, out) {
                 // What was read ahead is read again from the first request that did not run.
                 reader.start_next(self.used);
                 break next;
@@ -276,7 +276,7 @@ impl Run<'_> {
     ) -> Option<Next> {
         self.state.engine.timing.begin_run();
         let next = {
-            let arguments: SmallVec<[&[u8]; 8]> = reader.arguments(buffer).collect();
+            let arguments: Vec<&[u8]> = reader.arguments(buffer).collect();
             self.request(None, &arguments, out)
         };
         if !matches!(next, Some(Next::Frozen)) {
@@ -286,11 +286,11 @@ impl Run<'_> {
         next
     }
 
-    fn run_ahead(&mut self, ahead: &Ahead, buffer: &[u8], out: &mut Vec<u8>) -> Option<Next> {
+    fn run_ahead(&mut self, ahead: &Ahead, words: &[&[u8]], out: &mut Vec<u8>) -> Option<Next> {
         for index in 0..ahead.len() {
             self.state.engine.hint = ahead.hint(index);
-            let arguments = ahead.arguments(index, buffer);
-            let next = self.request(ahead.command(index), &arguments, out);
+            let arguments = ahead.arguments(index, words);
+            let next = self.request(ahead.command(index), arguments, out);
             self.state.engine.hint = Hint::default();
             if !matches!(next, Some(Next::Frozen)) {
                 self.used = ahead.end(index);

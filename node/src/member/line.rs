@@ -13,8 +13,36 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Capacity that a connection keeps between batches.
+/// Capacity that a connection keeps for a part of a request, and that a buffer for replies has at
+/// first.
 pub const KEPT_BYTES: usize = 1024;
+
+/// So many connections leave replies in one turn, as a rule.
+const SPARES_MAX: usize = 64;
+
+/// A buffer that has grown larger than most replies need goes back to the system.
+const SPARE_BYTES_MAX: usize = 16 * 1024;
+
+/// Buffers for replies: a connection has one only as long as it has replies.
+#[derive(Debug, Default)]
+pub struct Spares(RefCell<Vec<Vec<u8>>>);
+
+impl Spares {
+    /// A buffer without anything in it.
+    pub fn take(&self) -> Vec<u8> {
+        let spare = self.0.borrow_mut().pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(KEPT_BYTES))
+    }
+
+    /// Takes a buffer whose replies have been written.
+    pub fn keep(&self, mut buffer: Vec<u8>) {
+        let mut spares = self.0.borrow_mut();
+        if (1..=SPARE_BYTES_MAX).contains(&buffer.capacity()) && spares.len() < SPARES_MAX {
+            buffer.clear();
+            spares.push(buffer);
+        }
+    }
+}
 
 #[derive(Debug)]
 pub enum Socket {
@@ -66,24 +94,23 @@ impl Line {
             unsent.extend_from_slice(out);
         }
         out.clear();
-        out.shrink_to(KEPT_BYTES);
         unsent.len()
     }
 
     /// Writes what has been left; the rest of it is for the connection's task, as are errors, which
     /// it will meet again.
-    pub fn write_held(&self) {
+    pub fn write_held(&self, spares: &Spares) {
         self.is_due.set(false);
         let mut unsent = self.unsent.borrow_mut();
         if unsent.is_empty() {
             return;
         }
         let sent = self.try_write(&unsent).unwrap_or(0);
-        unsent.drain(..sent);
-        unsent.shrink_to(KEPT_BYTES);
-        if !unsent.is_empty() {
-            self.mailbox.stir();
+        if sent == unsent.len() {
+            return spares.keep(std::mem::take(&mut unsent));
         }
+        unsent.drain(..sent);
+        self.mailbox.stir();
     }
 
     /// How many bytes could be written at once.
@@ -175,6 +202,20 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_buffer_is_used_again_unless_it_is_large() {
+        let spares = Spares::default();
+        let mut buffer = spares.take();
+        buffer.extend_from_slice(b"reply");
+        let place = buffer.as_ptr();
+        spares.keep(buffer);
+        spares.keep(Vec::new());
+        spares.keep(Vec::with_capacity(SPARE_BYTES_MAX + 1));
+        let buffer = spares.take();
+        assert!(buffer.is_empty() && buffer.as_ptr() == place);
+        assert_eq!(spares.take().capacity(), KEPT_BYTES);
+    }
 
     #[test]
     fn that_another_thread_could_serve_it_makes_no_socket_larger() {

@@ -6,7 +6,7 @@
 //! script has ended. Only connections of which nothing else is under way are served.
 
 use super::io_threads::{IoThreads, Remote};
-use super::line::{Line, Socket};
+use super::line::{Line, Socket, Spares};
 use super::script_limit::Pulse;
 use crate::accept;
 use crate::execute::session::{Session, SessionId};
@@ -51,6 +51,8 @@ pub struct Lines {
     open: RefCell<HashMap<SessionId, Weak<Line>>>,
     listeners: RefCell<Vec<Rc<TcpListener>>>,
     newcomers: RefCell<Vec<Newcomer>>,
+    /// Buffers for the replies of any of them.
+    pub spares: Spares,
     /// Those that have left something to be written.
     due: RefCell<Vec<Rc<Line>>>,
     /// Of the task that writes.
@@ -104,7 +106,7 @@ impl Lines {
 
     fn write_due(&self) {
         let mut due = self.due.borrow_mut();
-        due.drain(..).for_each(|line| line.write_held());
+        due.drain(..).for_each(|line| line.write_held(&self.spares));
     }
 
     /// An I/O thread tells of a connection.

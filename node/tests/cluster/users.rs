@@ -4,6 +4,8 @@ use crate::harness::{ANSWER, Cluster, text};
 use protocol::client::Client;
 use protocol::resp::Reply;
 use protocol::topology::Consistency;
+use std::io::Write;
+use std::process::Command;
 
 /// The users of a member, one a line.
 async fn users(cluster: &Cluster, member: &str) -> Vec<String> {
@@ -85,4 +87,36 @@ async fn a_file_of_users_is_written_and_read_again() {
     let refused = text(&cluster.run("s0-0", "ACL LOAD").await);
     assert!(refused.contains("users.acl:1"), "{refused}");
     assert_eq!(users(&cluster, "s0-0").await, made, "all or nothing");
+}
+
+/// The file is a pipe, which keeps who reads it waiting until somebody writes.
+#[tokio::test]
+async fn a_message_that_comes_while_a_file_is_read_does_not_replace_the_reply() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("users.acl");
+    let users = "user default on nopass ~* &* +@all\n";
+    std::fs::write(&path, users).unwrap();
+    let option: &'static str = format!("--config=aclfile={}", path.display()).leak();
+    let options: &'static [&'static str] = vec![option].leak();
+    let cluster = Cluster::start_with(1, 1, Consistency::Quorum, true, options).await;
+    std::fs::remove_file(&path).unwrap();
+    let made = Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+
+    let address = &cluster.running["s0-0"].address;
+    let mut client = Client::connect(address, ANSWER).await.unwrap();
+    for words in [&[b"HELLO".as_slice(), b"3"], &[b"SUBSCRIBE", b"news"]] {
+        client.request(words).await.unwrap();
+    }
+    client.send(b"ACL LOAD\r\n").await.unwrap();
+    // Opening the pipe waits for the member to open it.
+    let writer = tokio::task::spawn_blocking(move || std::fs::File::create(path).unwrap());
+    let mut writer = writer.await.unwrap();
+    let heard = cluster.run("s0-0", "PUBLISH news one").await;
+    assert_eq!(heard, Reply::Integer(1));
+    writer.write_all(users.as_bytes()).unwrap();
+    drop(writer);
+    let message = client.receive().await.unwrap();
+    assert!(matches!(&message, Reply::Array(_)), "{message:?}");
+    assert_eq!(text(&client.receive().await.unwrap()), "OK");
 }
