@@ -22,5 +22,6 @@ mod prefetch;
 pub mod rdb;
 pub mod replicate;
 pub mod script;
+mod slabs;
 pub mod start;
 pub mod values;

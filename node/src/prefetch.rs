@@ -26,19 +26,19 @@ impl Fetch {
 
 const LINE_BYTES: usize = 64;
 
-/// Asks the processor to fetch so many bytes from an address on, of one or two cache lines; a hint
-/// that reads nothing, so that any address will do. A line that nobody reads displaces another and
-/// takes its time: few of them can be on their way at once.
+/// Asks the processor to fetch so many bytes from an address on, of a few cache lines; a hint that
+/// reads nothing, so that any address will do. A line that nobody reads displaces another and takes
+/// its time: few of them can be on their way at once.
 pub fn prefetch(address: *const u8, bytes: usize) {
-    prefetch_line(address);
-    if address.addr() % LINE_BYTES + bytes > LINE_BYTES {
-        prefetch_line(address.wrapping_add(LINE_BYTES));
+    let end = address.addr() % LINE_BYTES + bytes.max(1);
+    for start in (0..end).step_by(LINE_BYTES) {
+        prefetch_line(address.wrapping_add(start));
     }
 }
 
 /// The same for bytes in one piece: what is longer is read on by the processor itself.
 pub fn prefetch_bytes(bytes: &[u8]) {
-    prefetch(bytes.as_ptr(), bytes.len().min(2 * LINE_BYTES));
+    prefetch(bytes.as_ptr(), bytes.len().min(LINE_BYTES + 1));
 }
 
 /// The same for a whole value.

@@ -3,7 +3,6 @@
 //! [`Entry`] owns, [`EntryRef`] reads. How they lie in memory is the business of `block`.
 
 pub(super) mod block;
-mod slabs;
 
 pub(super) use block::Tagged;
 pub use block::{Entry, EntryRef, INLINE_BYTES_MAX};

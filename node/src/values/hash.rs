@@ -332,7 +332,7 @@ impl Collection for Hash {
 
     fn heap_bytes(&self) -> u64 {
         match &self.0 {
-            Layout::Small(small) => small.bytes().next_multiple_of(16) as u64,
+            Layout::Small(small) => small.heap_bytes() as u64,
             Layout::Large(large) => {
                 let expiries = large.expiries.as_ref().map_or(0, |expiries| {
                     size_of::<Expiries>() as u64 + expiries.times.heap_bytes()

@@ -87,25 +87,6 @@ impl<'a> Iterator for Strings<'a> {
     }
 }
 
-/// Replaces a range of an allocation that has no spare bytes, and leaves none.
-pub fn replace(bytes: &mut Box<[u8]>, range: Range<usize>, by: &[u8]) {
-    if range.len() == by.len() {
-        bytes[range].copy_from_slice(by);
-        return;
-    }
-    let mut buffer = std::mem::take(bytes).into_vec();
-    let (old_len, tail) = (buffer.len(), range.end);
-    let new_len = old_len - range.len() + by.len();
-    if new_len > old_len {
-        buffer.reserve_exact(new_len - old_len);
-        buffer.resize(new_len, 0);
-    }
-    buffer.copy_within(tail..old_len, range.start + by.len());
-    buffer[range.start..range.start + by.len()].copy_from_slice(by);
-    buffer.truncate(new_len);
-    *bytes = buffer.into_boxed_slice();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,19 +104,5 @@ mod tests {
             assert_eq!(out.len() - before, stored_bytes(string.len()));
         }
         assert_eq!(Strings::new(&out).collect::<Vec<_>>(), strings);
-    }
-
-    #[test]
-    fn a_range_is_replaced_by_shorter_and_longer_bytes() {
-        let check = |range, by: &[u8], expect: &[u8]| {
-            let mut bytes: Box<[u8]> = b"abcdef".as_slice().into();
-            replace(&mut bytes, range, by);
-            assert_eq!(&*bytes, expect);
-        };
-        check(1..3, b"XY", b"aXYdef");
-        check(1..3, b"", b"adef");
-        check(1..3, b"long", b"alongdef");
-        check(6..6, b"!", b"abcdef!");
-        check(0..6, b"", b"");
     }
 }

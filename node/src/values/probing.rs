@@ -33,6 +33,7 @@ fn next(places: usize, place: usize) -> usize {
 }
 
 /// The place of the word with this tag for which `is_it` holds.
+#[inline]
 pub fn position<W: Word>(
     places: &[Option<W>],
     tag: u16,

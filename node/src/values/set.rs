@@ -6,11 +6,12 @@
 
 mod integers;
 
-use super::lengths::{Strings, push_string, read_range, replace, stored_bytes};
+use super::lengths::{Strings, push_string, read_range, stored_bytes};
 use super::table::Table;
 use super::{Collection, variant};
 use crate::keyspace::digest::item;
 use crate::prefetch::{Fetch, prefetch_bytes, prefetch_value};
+use crate::slabs::Bytes;
 use integers::{INTEGERS_MAX, Integers};
 use protocol::resp::{parse_i64, write_i64, write_request};
 use smallvec::SmallVec;
@@ -52,7 +53,7 @@ enum Form {
 
 /// Members one after another, with their number before them; empty without members.
 #[derive(Debug, Clone, Default)]
-struct Packed(Box<[u8]>);
+struct Packed(Bytes);
 
 /// Larger sets are kept in tables: finding a member looks at all before it.
 const PACKED_MEMBERS_MAX: usize = 128;
@@ -129,7 +130,7 @@ impl Packed {
         }
         push_string(&mut stored, member);
         let end = self.0.len();
-        replace(&mut self.0, end..end, &stored);
+        self.0.replace(end..end, &stored);
         self.0[0] += 1;
     }
 
@@ -140,9 +141,9 @@ impl Packed {
             let range = read_range(&self.0, &mut at);
             if self.0[range] == *member {
                 if self.len() == 1 {
-                    self.0 = Box::default();
+                    self.0 = Bytes::default();
                 } else {
-                    replace(&mut self.0, start..at, &[]);
+                    self.0.replace(start..at, &[]);
                     self.0[0] -= 1;
                 }
                 return true;
@@ -372,7 +373,7 @@ impl Set {
                     push_string(&mut bytes, &Member::of_integer(value));
                 }
             }
-            self.0 = Layout::Packed(Packed(bytes.into_boxed_slice()));
+            self.0 = Layout::Packed(Packed(Bytes::from(&*bytes)));
         }
     }
 
@@ -415,7 +416,7 @@ impl Collection for Set {
     fn heap_bytes(&self) -> u64 {
         match &self.0 {
             Layout::Integers(integers) => integers.bytes().next_multiple_of(16) as u64,
-            Layout::Packed(packed) => packed.0.len().next_multiple_of(16) as u64,
+            Layout::Packed(packed) => packed.0.heap_bytes() as u64,
             Layout::Large(large) => size_of::<Large>() as u64 + large.members.heap_bytes(),
         }
     }

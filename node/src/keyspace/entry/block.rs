@@ -25,8 +25,9 @@
 #![allow(unsafe_code)]
 #![allow(clippy::cast_ptr_alignment)] // Blocks are aligned to 8 bytes; see above.
 
-use super::{Value, slabs};
+use super::Value;
 use crate::prefetch::prefetch;
+use crate::slabs;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, size_of};
 use std::num::NonZeroU64;
@@ -58,7 +59,7 @@ const _: () = assert!(align_of::<Value>() == 8 && VALUE_BYTES.is_multiple_of(8))
 pub const INLINE_BYTES_MAX: usize = 1024;
 
 /// So much of a block is asked for ahead: with a short key and string that is all.
-const PREFETCH_BYTES: usize = 96;
+const PREFETCH_BYTES: usize = 88;
 
 /// Bytes that an address may use.
 const ADDRESS_BITS: u32 = 48;

@@ -2,7 +2,8 @@
 //! order in which the fields were added.
 
 use crate::prefetch::prefetch_bytes;
-use crate::values::lengths::{Strings, push_string, read_range, replace, stored_bytes};
+use crate::slabs::Bytes;
+use crate::values::lengths::{Strings, push_string, read_range, stored_bytes};
 use crate::values::table::Insertion;
 use std::ops::Range;
 
@@ -25,7 +26,7 @@ fn bytes_max(string_bytes_max: u64) -> usize {
 
 /// Empty without fields.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Small(Box<[u8]>);
+pub(super) struct Small(Bytes);
 
 /// Where a field and its value lie.
 struct Found {
@@ -41,8 +42,9 @@ impl Small {
         self.0.first().map_or(0, |&count| usize::from(count))
     }
 
-    pub fn bytes(&self) -> usize {
-        self.0.len()
+    /// Bytes of the allocation.
+    pub fn heap_bytes(&self) -> usize {
+        self.0.heap_bytes()
     }
 
     pub fn prefetch(&self) {
@@ -82,23 +84,29 @@ impl Small {
 
     /// There must be room.
     pub fn set(&mut self, field: &[u8], value: &[u8]) -> Insertion {
-        let bytes = stored_bytes(field.len()) + stored_bytes(value.len());
-        let mut stored = Vec::with_capacity(1 + bytes);
         if let Some(found) = self.find(field) {
-            if self.0[found.value_start..found.value.end] == *value {
+            let old = &mut self.0[found.value_start..found.value.end];
+            if *old == *value {
                 return Insertion::Same;
             }
+            if old.len() == value.len() {
+                old.copy_from_slice(value);
+                return Insertion::Changed;
+            }
+            let mut stored = Vec::with_capacity(stored_bytes(value.len()));
             push_string(&mut stored, value);
-            replace(&mut self.0, found.value, &stored);
+            self.0.replace(found.value, &stored);
             return Insertion::Changed;
         }
+        let bytes = stored_bytes(field.len()) + stored_bytes(value.len());
+        let mut stored = Vec::with_capacity(1 + bytes);
         if self.0.is_empty() {
             stored.push(0);
         }
         push_string(&mut stored, field);
         push_string(&mut stored, value);
         let end = self.0.len();
-        replace(&mut self.0, end..end, &stored);
+        self.0.replace(end..end, &stored);
         self.0[0] += 1;
         Insertion::Added
     }
@@ -108,10 +116,10 @@ impl Small {
             return false;
         };
         if self.len() == 1 {
-            self.0 = Box::default();
+            self.0 = Bytes::default();
             return true;
         }
-        replace(&mut self.0, found.all, &[]);
+        self.0.replace(found.all, &[]);
         self.0[0] -= 1;
         true
     }

@@ -6,14 +6,21 @@
 //! block finds its slab by its address, and it goes back to the global allocator once it is empty,
 //! unless it is the last one of its size that has room.
 //!
-//! Slabs belong to a thread, and so do blocks: nothing here is locked. [`Entry`](super::Entry) is
-//! not `Send`, so that the compiler sees to it.
+//! Slabs belong to a thread, and so do blocks: nothing here is locked. What owns blocks is not
+//! `Send`, so that the compiler sees to it.
+//!
+//! Chunks of 2 MiB for the slabs, in huge pages, were measured: pipelined `HSET` took 2% less time,
+//! `GET` none less, and turns in which one came or went took milliseconds.
 //!
 //! Why it is sound: a place of a slab is either free, and then only this file writes it, or lent by
 //! [`allocate`] to one owner until [`free`]; headers are only reached through raw pointers, one
 //! access at a time; a slab is in the list of its size exactly while it has a free place.
 #![allow(unsafe_code)]
 #![allow(clippy::cast_ptr_alignment)] // Places are aligned to 8 bytes, and slabs to much more.
+
+mod bytes;
+
+pub use bytes::Bytes;
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
