@@ -432,6 +432,7 @@ impl Engine {
     }
 
     /// Everything that may stand against running a command, in Redis' order.
+    #[inline]
     fn check(
         &mut self,
         session: &Session,
@@ -460,6 +461,7 @@ impl Engine {
 
     /// What may stand against running a command whoever calls it: where keys are, roles, memory,
     /// the disk.
+    #[inline]
     fn check_state(
         &mut self,
         session: &Session,

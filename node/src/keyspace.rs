@@ -143,6 +143,7 @@ impl Keyspace {
     }
 
     /// Finds a live entry and notes its use with `next_access`.
+    #[inline]
     pub fn use_live(
         &mut self,
         key: &HashedKey,
@@ -165,6 +166,7 @@ impl Keyspace {
     }
 
     /// The entry that [`use_live`](Self::use_live) found just now.
+    #[inline]
     pub fn entry_at(&self, key: &HashedKey, position: usize) -> Option<EntryRef<'_>> {
         self.table(key.slot).at(key.hash, position).map(Tagged::get)
     }

@@ -213,7 +213,7 @@ fn hset(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
         }
         added
     })?;
-    context.record(&key, class::HASH, "hset", arguments);
+    context.record_kept(&key, class::HASH, "hset", arguments);
     if name == "hset" {
         context.reply.integer(added);
     } else {
@@ -232,7 +232,7 @@ fn hsetnx(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     }
     let limits = limits(context, &key);
     context.change_or_create(&key, |hash: &mut Hash| hash.set(field, value, &limits))?;
-    context.record(&key, class::HASH, "hset", arguments);
+    context.record_kept(&key, class::HASH, "hset", arguments);
     context.reply.integer(1);
     Ok(())
 }
@@ -387,7 +387,7 @@ fn hincrby(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
     context.change_or_create(&key, |hash: &mut Hash| {
         hash.set(field, text.as_bytes(), &limits)
     })?;
-    context.record(&key, class::HASH, "hincrby", arguments);
+    context.record_kept(&key, class::HASH, "hincrby", arguments);
     context.reply.integer(new);
     Ok(())
 }

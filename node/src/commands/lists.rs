@@ -225,7 +225,7 @@ fn push(
         }
         list.len()
     })?;
-    context.record(&key, class::LIST, side.push_event(), arguments);
+    context.record_kept(&key, class::LIST, side.push_event(), arguments);
     context.reply.integer(length as i64);
     Ok(())
 }

@@ -160,7 +160,7 @@ fn sadd(context: &mut Context, arguments: &[&[u8]]) -> Result<(), Failure> {
             .count()
     })?;
     if added > 0 {
-        context.record(&key, class::SET, "sadd", arguments);
+        context.record_kept(&key, class::SET, "sadd", arguments);
     }
     context.reply.integer(added as i64);
     Ok(())

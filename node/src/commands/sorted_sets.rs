@@ -353,7 +353,7 @@ fn record_added(
     }
     if effect.len() > 2 {
         let event = if options.increment { "zincr" } else { "zadd" };
-        context.record(&key, class::SORTED, event, &effect);
+        context.record_kept(&key, class::SORTED, event, &effect);
     }
 }
 

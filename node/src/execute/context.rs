@@ -164,8 +164,8 @@ impl<'a> Context<'a> {
     }
 
     /// Changes the collection of a key, which is created empty when it is not there; an error when
-    /// it holds another type. As with [`change`](Self::change), [`record`](Self::record) must
-    /// follow.
+    /// it holds another type. As with [`change`](Self::change), [`record`](Self::record) or
+    /// [`record_kept`](Self::record_kept) must follow.
     pub fn change_or_create<C: Collection, R>(
         &mut self,
         key: &HashedKey,
@@ -190,9 +190,14 @@ impl<'a> Context<'a> {
     /// wait, tells of the event, and removes the key when its last item has gone (which replaying
     /// the effect does too). `true` when it was removed.
     pub fn record(&mut self, key: &HashedKey, class: u32, event: &str, effect: &[&[u8]]) -> bool {
+        self.record_kept(key, class, event, effect);
+        self.remove_if_spent(key)
+    }
+
+    /// The same after a change that leaves items, or of a type that may be empty.
+    pub fn record_kept(&mut self, key: &HashedKey, class: u32, event: &str, effect: &[&[u8]]) {
         self.changed(key, effect);
         self.engine.notify(class, event, key.bytes);
-        self.remove_if_spent(key)
     }
 
     /// Removes a key whose collection has lost its last item, without a further effect.

@@ -8,6 +8,7 @@ use protocol::resp::ReplyWriter;
 
 impl Engine {
     /// Runs a command that has passed all checks.
+    #[inline]
     pub fn run(
         &mut self,
         command: &'static Command,

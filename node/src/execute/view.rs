@@ -261,6 +261,7 @@ impl View {
     }
 
     /// The checks that need the world outside: loading, slot, role, lease.
+    #[inline]
     pub(super) fn check(
         &self,
         session: &Session,

@@ -59,6 +59,7 @@ impl EntryTable {
     }
 
     /// Where a key is; good until the table changes.
+    #[inline]
     pub fn position(&self, hash: u64, key: &[u8]) -> Option<usize> {
         probing::position(&self.places, tag_of(hash), |word| word.get().key() == key)
     }

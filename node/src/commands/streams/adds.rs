@@ -252,7 +252,7 @@ fn record_added(
     }
     effect.push(id);
     effect.extend_from_slice(pairs);
-    context.record(key, class::STREAM, "xadd", &effect);
+    context.record_kept(key, class::STREAM, "xadd", &effect);
     if trimmed.removed > 0 {
         context.engine.notify(class::STREAM, "xtrim", key.bytes);
         discard(context, trimmed.garbage);
