@@ -3,6 +3,7 @@
 mod cpu_time;
 pub mod empty;
 pub mod failover;
+mod load;
 pub mod memory;
 mod page;
 pub mod pauses;

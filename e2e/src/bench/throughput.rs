@@ -1,13 +1,12 @@
 //! Throughput of one `kv-node` beside other servers, measured in turns.
 //!
-//! The server has one core for itself and `redis-benchmark` another, so that the load generator
-//! does not take what is measured. The figure to compare is the server's processor time per
-//! operation: it does not depend on how fast the generator is.
+//! The server has one core for itself and the load (`load.rs`) another, so that the one does not take
+//! what is measured of the other. How busy the server was tells which of the two was the limit;
+//! its processor time per operation does not depend on that.
 
+use super::load::{Connections, Load, Pace};
 use super::servers::{Programs, Server};
 use super::{CpuClock, Section, Table};
-use crate::scenario::{Tool, tool};
-use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -40,7 +39,7 @@ struct Case {
     pipeline: usize,
     /// Percent of the requests that are sent otherwise, for requests that are much work.
     share: usize,
-    /// As `redis-benchmark` takes it; `__rand_int__` is a random number of twelve digits.
+    /// `__rand_int__` is a random number of twelve digits, as for `redis-benchmark`.
     request: &'static [&'static str],
     /// Run once before, on each server; `__rand_int__` as above.
     before: &'static [&'static [&'static str]],
@@ -137,15 +136,20 @@ const CASES: &[Case] = &[
 ];
 
 const SERVER_CORE: &str = "0";
-const LOAD_CORE: &str = "1";
+const LOAD_CORE: usize = 1;
 
 /// One measurement.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
-    operations_per_second: f64,
-    p50_ms: f64,
-    p99_ms: f64,
+    pace: Pace,
     cpu_per_operation: Duration,
+}
+
+impl Sample {
+    /// The share of the time in which the server used its core.
+    fn busy(&self) -> f64 {
+        self.cpu_per_operation.as_secs_f64() * self.pace.operations_per_second
+    }
 }
 
 /// Measurements by case and server.
@@ -153,9 +157,6 @@ type Samples = BTreeMap<(usize, usize), Vec<Sample>>;
 
 /// Measures and prints.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let Some(benchmark) = tool("redis-benchmark") else {
-        bail!("redis-benchmark is needed: apt-get install redis-tools");
-    };
     let programs = Programs::find().await?.and_empty()?;
     let servers = programs.start_all(&["taskset", "-c", SERVER_CORE]).await?;
     let cases: Vec<&Case> = CASES
@@ -168,14 +169,21 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         for (number, server) in servers.iter().enumerate() {
             if takes_part(case, number, &servers) {
                 for request in case.before {
-                    load(&benchmark, server, request, arguments.keys, arguments)?;
+                    let load = Load {
+                        request,
+                        requests: arguments.keys,
+                        pipeline: 64,
+                        keys: arguments.keys,
+                        seed: 0,
+                    };
+                    send(server, &load, arguments)?;
                 }
             }
         }
-        for _ in 0..arguments.rounds {
+        for round in 0..arguments.rounds {
             for (number, server) in servers.iter().enumerate() {
                 if takes_part(case, number, &servers) {
-                    let sample = measure(&benchmark, server, case, arguments)?;
+                    let sample = measure(server, case, round, arguments)?;
                     samples.entry((index, number)).or_default().push(sample);
                 }
             }
@@ -195,90 +203,33 @@ fn takes_part(case: &Case, server: usize, servers: &[Server]) -> bool {
     case.empty || server + 1 < servers.len()
 }
 
-/// Sends a request many times, unmeasured.
-fn load(
-    benchmark: &Tool,
-    server: &Server,
-    request: &[&str],
-    count: usize,
-    arguments: &Arguments,
-) -> anyhow::Result<()> {
-    send(benchmark, server, request, count, 64, arguments).map(drop)
-}
-
 fn measure(
-    benchmark: &Tool,
     server: &Server,
     case: &Case,
+    round: usize,
     arguments: &Arguments,
 ) -> anyhow::Result<Sample> {
     let depth = case.pipeline.min(8);
-    let requests = arguments.requests * depth * case.share / 100;
+    let load = Load {
+        request: case.request,
+        requests: arguments.requests * depth * case.share / 100,
+        pipeline: case.pipeline,
+        keys: arguments.keys,
+        seed: 1 + round as u64,
+    };
     let clock = CpuClock::of(server.running.process())?;
     let before = clock.now()?;
-    let output = send(
-        benchmark,
-        server,
-        case.request,
-        requests,
-        case.pipeline,
-        arguments,
-    )?;
+    let pace = send(server, &load, arguments)?;
     let used = clock.now()?.saturating_sub(before);
-    let [operations_per_second, p50_ms, p99_ms] =
-        figures_in(&output).with_context(|| format!("redis-benchmark said {output:?}"))?;
     Ok(Sample {
-        operations_per_second,
-        p50_ms,
-        p99_ms,
-        cpu_per_operation: used.div_f64(requests as f64),
+        pace,
+        cpu_per_operation: used.div_f64(load.requests as f64),
     })
 }
 
-fn send(
-    benchmark: &Tool,
-    server: &Server,
-    request: &[&str],
-    count: usize,
-    pipeline: usize,
-    arguments: &Arguments,
-) -> anyhow::Result<String> {
-    let (_, port) = server.running.address.rsplit_once(':').context("no port")?;
-    let numbers = [count, arguments.connections, pipeline, arguments.keys];
-    let [count, connections, depth, keys] = numbers.map(|number| number.to_string());
-    let program = benchmark.path.to_string_lossy();
-    let mut words = vec![
-        "-c", LOAD_CORE, &*program, "-p", port, "--csv", "-n", &count,
-    ];
-    words.extend(["-c", &connections, "-P", &depth, "-r", &keys]);
-    words.extend(request);
-    let taskset = tool("taskset").context("taskset is missing")?;
-    taskset.run(&words).map_err(anyhow::Error::msg)
-}
-
-/// Operations per second, p50 and p99 in the output of `redis-benchmark --csv`. The request stands
-/// in the first column, in quotes, and may hold commas.
-fn figures_in(output: &str) -> Option<[f64; 3]> {
-    let mut lines = output.lines().filter(|line| line.starts_with('"'));
-    let headings: Vec<&str> = lines.next()?.split(',').map(unquoted).collect();
-    let values: Vec<&str> = lines.next()?.split(',').map(unquoted).collect();
-    let figure = |name: &str| -> Option<f64> {
-        let column = headings.iter().position(|heading| *heading == name)?;
-        let from_the_end = headings.len() - column;
-        values
-            .get(values.len().checked_sub(from_the_end)?)?
-            .parse()
-            .ok()
-    };
-    Some([
-        figure("rps")?,
-        figure("p50_latency_ms")?,
-        figure("p99_latency_ms")?,
-    ])
-}
-
-fn unquoted(text: &str) -> &str {
-    text.trim_matches('"')
+fn send(server: &Server, load: &Load, arguments: &Arguments) -> anyhow::Result<Pace> {
+    let connections = Connections::open(&server.running.address, arguments.connections)?;
+    connections.send(load, LOAD_CORE)
 }
 
 /// The middle of the rounds for each figure; processor time also as a multiple of `kv-node`'s.
@@ -289,6 +240,7 @@ fn report(cases: &[&Case], samples: &Samples, servers: &[Server]) -> Table {
         "ops/s",
         "p50 ms",
         "p99 ms",
+        "busy",
         "CPU ns/op",
         "times kv-node's",
     ]);
@@ -306,15 +258,23 @@ fn report(cases: &[&Case], samples: &Samples, servers: &[Server]) -> Table {
             table.row(vec![
                 format!("{} pipeline {}", case.name, case.pipeline),
                 server.name.clone(),
-                format!("{:.0}", of(number, |sample| sample.operations_per_second)),
-                format!("{:.3}", of(number, |sample| sample.p50_ms)),
-                format!("{:.3}", of(number, |sample| sample.p99_ms)),
+                format!(
+                    "{:.0}",
+                    of(number, |sample| sample.pace.operations_per_second)
+                ),
+                format!("{:.3}", of(number, |sample| ms(sample.pace.p50))),
+                format!("{:.3}", of(number, |sample| ms(sample.pace.p99))),
+                format!("{:.0}%", 100.0 * of(number, Sample::busy)),
                 format!("{:.0}", nanoseconds(number)),
                 format!("{ratio:.2}"),
             ]);
         }
     }
     table
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 fn middle(mut figures: Vec<f64>) -> f64 {
@@ -325,14 +285,6 @@ fn middle(mut figures: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_figures_are_found_by_their_headings() {
-        let output = "\"test\",\"rps\",\"avg_latency_ms\",\"p50_latency_ms\",\"p99_latency_ms\"\n\
-                      \"EVAL return {1, 2}\",\"1000.50\",\"1\",\"0.5\",\"2\"\n";
-        assert_eq!(figures_in(output), Some([1000.5, 0.5, 2.0]));
-        assert_eq!(figures_in("nothing"), None);
-    }
 
     #[test]
     fn the_middle_is_not_moved_by_an_outlier() {
