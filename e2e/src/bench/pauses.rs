@@ -4,7 +4,10 @@
 //! A second connection sends `PING`, one after the other. What is told is the longest time one
 //! took and the 99.9th percentile. A machine that is busy otherwise makes every server look worse,
 //! so the same is measured while nothing happens. What is left then is told by the executor itself:
-//! the most processor time it used in one turn, before anybody else was served.
+//! the most processor time it used in one turn, before anybody else was served. It is asked in
+//! each of many short windows of a step. What a server does by itself comes again in the same window
+//! of the next round, and what the machine does in between, which counts as processor time when it
+//! is a virtual one that stands still, does not.
 
 use super::servers::{Programs, Server};
 use super::{Section, Table};
@@ -24,8 +27,8 @@ pub struct Arguments {
     /// Members of the one key, and keys of the one slot.
     #[arg(long, default_value_t = 10_000_000)]
     entries: usize,
-    /// Of several rounds the least is told: what the machine does beside differs from one to the
-    /// next, what a server does by itself comes again.
+    /// Of several rounds the least of each window is told: what the machine does beside differs from
+    /// one to the next, what a server does by itself comes again.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Only `kv-node`: the pauses of Redis take minutes.
@@ -41,6 +44,13 @@ const PIPELINE: usize = 50;
 
 /// How long a reply may take before the benchmark gives up.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A window of a step during which a server works by itself, and of one that sends entries.
+const WINDOW: Duration = Duration::from_millis(500);
+const WINDOW_ENTRIES: usize = 100 * 1000;
+
+/// How often it is asked whether a rewrite of the log has ended.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// One thing that is done, step after step, on each server.
 struct Step {
@@ -133,17 +143,21 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let mut rows = vec![Vec::new(); STEPS.len()];
     for index in 0..count {
-        let mut least = vec![Pauses::MOST; STEPS.len()];
+        let mut least: Vec<Option<Pauses>> = vec![None; STEPS.len()];
         let mut name = String::new();
         for _ in 0..arguments.rounds {
             let server = programs.start(index, &[]).await?;
             name.clone_from(&server.name);
             for (step, least) in STEPS.iter().zip(&mut least) {
                 eprintln!("{}: {}", server.name, step.name);
-                *least = least.least(&measured(&server, step, arguments.entries).await?);
+                let now = measured(&server, step, arguments.entries).await?;
+                *least = Some(match least.take() {
+                    Some(before) => before.least(&now),
+                    None => now,
+                });
             }
         }
-        for ((step, rows), pauses) in STEPS.iter().zip(&mut rows).zip(least) {
+        for ((step, rows), pauses) in STEPS.iter().zip(&mut rows).zip(least.iter().flatten()) {
             rows.push(pauses.row(step.name, &name));
         }
     }
@@ -161,33 +175,30 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// How long others waited during one step.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Pauses {
     /// The 99.9th percentile of the times that a `PING` took.
     late: Duration,
     longest: Duration,
-    /// The executor's longest turn, of a server that tells it.
-    turn: Option<Duration>,
+    /// The executor's longest turn in each window, of a server that tells it.
+    turns: Vec<Duration>,
 }
 
 impl Pauses {
-    const MOST: Self = Self {
-        late: Duration::MAX,
-        longest: Duration::MAX,
-        turn: Some(Duration::MAX),
-    };
-
-    fn least(&self, other: &Self) -> Self {
-        Self {
-            late: self.late.min(other.late),
-            longest: self.longest.min(other.longest),
-            turn: self.turn.min(other.turn),
+    /// For each the lesser.
+    fn least(mut self, other: &Self) -> Self {
+        self.late = self.late.min(other.late);
+        self.longest = self.longest.min(other.longest);
+        for (turn, other) in self.turns.iter_mut().zip(&other.turns) {
+            *turn = (*turn).min(*other);
         }
+        self
     }
 
     fn row(&self, step: &str, server: &str) -> Vec<String> {
         let ms = |wait: Duration| format!("{:.2}", wait.as_secs_f64() * 1000.0);
-        let turn = self.turn.map_or_else(|| "-".to_owned(), ms);
+        let turn = self.turns.iter().max();
+        let turn = turn.map_or_else(|| "-".to_owned(), |turn| ms(*turn));
         let (late, longest) = (ms(self.late), ms(self.longest));
         vec![step.to_owned(), server.to_owned(), late, longest, turn]
     }
@@ -197,32 +208,64 @@ impl Pauses {
 async fn measured(server: &Server, step: &Step, entries: usize) -> anyhow::Result<Pauses> {
     let address = server.running.address.clone();
     let mut client = Client::connect(&address, PATIENCE).await?;
-    client.call(&[b"CONFIG", b"RESETSTAT"]).await?;
+    // The step before may have made the log long enough to be rewritten.
+    while info(&mut client, "persistence", "aof_rewrite_in_progress").await? == Some(1) {
+        tokio::time::sleep(GLANCE).await;
+    }
     let done = Arc::new(AtomicBool::new(false));
     let pinging: JoinHandle<anyhow::Result<Vec<Duration>>> =
         tokio::spawn(ping_until(address.clone(), Arc::clone(&done)));
-    let worked = work(&address, &step.work, entries).await;
+    let worked = work(&address, &step.work, entries, Turns::begin(client).await?).await;
     done.store(true, Ordering::Relaxed);
     let mut waits = pinging.await.context("pinging")??;
-    worked.with_context(|| format!("{}: {}", server.name, step.name))?;
+    let turns = worked.with_context(|| format!("{}: {}", server.name, step.name))?;
     waits.sort_unstable();
     Ok(Pauses {
         late: waits[waits.len() - 1 - waits.len() / 1000],
         longest: waits[waits.len() - 1],
-        turn: longest_turn(&mut client).await?,
+        turns: turns.longest,
     })
 }
 
-/// The longest turn since the last `CONFIG RESETSTAT`, of a server that tells it.
-async fn longest_turn(client: &mut Client) -> anyhow::Result<Option<Duration>> {
-    let Reply::Bulk(text) = client.call(&[b"INFO", b"debug"]).await? else {
+/// Asks a server for its longest turn, window after window.
+struct Turns {
+    client: Client,
+    longest: Vec<Duration>,
+}
+
+impl Turns {
+    async fn begin(client: Client) -> anyhow::Result<Self> {
+        let mut turns = Self {
+            client,
+            longest: Vec::new(),
+        };
+        turns.reset().await?;
+        Ok(turns)
+    }
+
+    /// A window ends, and the next one begins.
+    async fn end_window(&mut self) -> anyhow::Result<()> {
+        if let Some(us) = info(&mut self.client, "debug", "eventloop_duration_max").await? {
+            self.longest.push(Duration::from_micros(us));
+        }
+        self.reset().await
+    }
+
+    async fn reset(&mut self) -> anyhow::Result<()> {
+        self.client.call(&[b"CONFIG", b"RESETSTAT"]).await?;
+        Ok(())
+    }
+}
+
+/// A number in a section of `INFO`, of a server that tells it.
+async fn info(client: &mut Client, section: &str, name: &str) -> anyhow::Result<Option<u64>> {
+    let Reply::Bulk(text) = client.call(&[b"INFO", section.as_bytes()]).await? else {
         bail!("INFO does not answer with a text");
     };
     let text = String::from_utf8_lossy(&text);
     let mut fields = text.lines().filter_map(|line| line.split_once(':'));
-    let longest = fields.find(|(name, _)| *name == "eventloop_duration_max");
-    let longest = longest.map(|(_, us)| us.trim().parse()).transpose()?;
-    Ok(longest.map(Duration::from_micros))
+    let found = fields.find(|(field, _)| *field == name);
+    Ok(found.map(|(_, value)| value.trim().parse()).transpose()?)
 }
 
 async fn ping_until(address: String, done: Arc<AtomicBool>) -> anyhow::Result<Vec<Duration>> {
@@ -236,27 +279,41 @@ async fn ping_until(address: String, done: Arc<AtomicBool>) -> anyhow::Result<Ve
     Ok(waits)
 }
 
-async fn work(address: &str, work: &Work, entries: usize) -> anyhow::Result<()> {
+/// Does what a step does.
+async fn work(
+    address: &str,
+    work: &Work,
+    entries: usize,
+    mut turns: Turns,
+) -> anyhow::Result<Turns> {
     match work {
-        Work::Idle(time) => {
-            tokio::time::sleep(*time).await;
-            Ok(())
-        }
-        Work::Fill(request) => fill(address, *request, entries).await,
+        Work::Idle(time) => watch(*time, &mut turns).await?,
+        Work::Fill(request) => fill(address, *request, entries, &mut turns).await?,
         Work::Once(words) => {
             let mut client = Client::connect(address, PATIENCE).await?;
             let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
             client.call(&words).await?;
-            tokio::time::sleep(BACKGROUND).await;
-            Ok(())
+            watch(BACKGROUND, &mut turns).await?;
         }
     }
+    Ok(turns)
+}
+
+/// Lets the server work by itself.
+async fn watch(time: Duration, turns: &mut Turns) -> anyhow::Result<()> {
+    // As many windows in each round.
+    for _ in 0..time.div_duration_f64(WINDOW) as usize {
+        tokio::time::sleep(WINDOW).await;
+        turns.end_window().await?;
+    }
+    Ok(())
 }
 
 async fn fill(
     address: &str,
     request: fn(&mut Vec<u8>, usize),
     entries: usize,
+    turns: &mut Turns,
 ) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
     let (mut requests, mut replies) = (Vec::new(), Vec::new());
@@ -276,6 +333,9 @@ async fn fill(
                 missing -= 1;
             }
         }
+        if last % WINDOW_ENTRIES == 0 {
+            turns.end_window().await?;
+        }
     }
-    Ok(())
+    turns.end_window().await
 }
