@@ -7,7 +7,9 @@
 mod replies;
 
 use anyhow::{Context, bail};
+use futures::future::try_join_all;
 use hdrhistogram::Histogram;
+use protocol::resp::write_request;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use replies::Replies;
@@ -17,7 +19,6 @@ use std::net;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::LocalSet;
 
 /// Stands for a random number of twelve digits in a request, as for `redis-benchmark`.
 const NUMBER: &str = "__rand_int__";
@@ -81,14 +82,11 @@ impl Connections {
         let times = RefCell::new(Histogram::<u64>::new(3)?);
         let start = Instant::now();
         let connections = self.0.into_iter().zip(0..);
-        LocalSet::new().block_on(
-            &runtime,
-            futures::future::try_join_all(connections.map(|(stream, number)| {
-                let seed = load.seed.wrapping_mul(1 << 16).wrapping_add(number);
-                let batch = Batch::new(load, seed);
-                one(stream, batch, load.pipeline, &unsent, &times)
-            })),
-        )?;
+        runtime.block_on(try_join_all(connections.map(|(stream, number)| {
+            let seed = load.seed.wrapping_mul(1 << 16).wrapping_add(number);
+            let batch = Batch::new(load, seed);
+            one(stream, batch, load.pipeline, &unsent, &times)
+        })))?;
         let elapsed = start.elapsed();
         let times = times.into_inner();
         Ok(Pace {
@@ -145,19 +143,16 @@ struct Batch {
 
 impl Batch {
     fn new(load: &Load, seed: u64) -> Self {
-        let mut request = format!("*{}\r\n", load.request.len());
-        let mut numbers = Vec::new();
-        for word in load.request {
-            request += &format!("${}\r\n", word.len());
-            numbers.extend(word.match_indices(NUMBER).map(|(at, _)| request.len() + at));
-            request += word;
-            request += "\r\n";
-        }
+        let words: Vec<&[u8]> = load.request.iter().map(|word| word.as_bytes()).collect();
+        let mut request = Vec::new();
+        write_request(&mut request, &words);
+        let places = request.windows(DIGITS).enumerate();
+        let numbers = places.filter(|(_, bytes)| *bytes == NUMBER.as_bytes());
         Self {
-            bytes: request.as_bytes().repeat(load.pipeline),
+            bytes: request.repeat(load.pipeline),
             request_len: request.len(),
-            numbers,
-            keys: load.keys as u64,
+            numbers: numbers.map(|(at, _)| at).collect(),
+            keys: load.keys.max(1) as u64,
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
         }
     }
@@ -167,11 +162,9 @@ impl Batch {
         let requests = &mut self.bytes[..count * self.request_len];
         for request in requests.chunks_exact_mut(self.request_len) {
             for &at in &self.numbers {
-                // Above all for speed: the remainder of a 64-bit number is as good as even.
-                write_number(
-                    &mut request[at..at + DIGITS],
-                    self.random.next_u64() % self.keys,
-                );
+                // The remainder of so large a number is as good as even.
+                let number = self.random.next_u64() % self.keys;
+                write_number(&mut request[at..at + DIGITS], number);
             }
         }
         requests

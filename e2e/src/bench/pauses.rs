@@ -333,7 +333,7 @@ async fn fill(
                 missing -= 1;
             }
         }
-        if last % WINDOW_ENTRIES == 0 {
+        if last.is_multiple_of(WINDOW_ENTRIES) {
             turns.end_window().await?;
         }
     }

@@ -2,9 +2,9 @@
 
 /// Splits a line into words; `None` when quotes do not balance. The line has no line end.
 ///
-/// `"…"` understands `\n \r \t \b \a \xHH` and `\` before any other byte; `'…'` only `\'`. What
-/// follows a closing quote without a space belongs to the word, as in a shell and in Valkey 9.1;
-/// Redis refuses that.
+/// `"…"` understands `\n \r \t \b \a \xHH` and `\` before any other byte; `'…'` only `\'`. A word
+/// may begin without quotes, and ends where quotes are closed: what follows them without a space is
+/// refused, as in Redis 7.2 (Valkey 9.1 takes it for a part of the word).
 pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     // As in Redis, a NUL ends the line.
@@ -29,11 +29,14 @@ fn next_word(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     loop {
         match rest {
             [] => return Some((word, rest)),
-            [b'"', after @ ..] => {
-                rest = double_quoted(after, &mut word)?;
-            }
-            [b'\'', after @ ..] => {
-                rest = single_quoted(after, &mut word)?;
+            [quote @ (b'"' | b'\''), after @ ..] => {
+                let quoted = match quote {
+                    b'"' => double_quoted,
+                    _ => single_quoted,
+                };
+                let after = quoted(after, &mut word)?;
+                let ends = after.first().is_none_or(|&byte| is_space(byte));
+                return ends.then_some((word, after));
             }
             [byte, ..] if is_space(*byte) => return Some((word, rest)),
             [byte, after @ ..] => {
@@ -132,8 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn words_may_be_quoted_in_part() {
-        check(r#"a'b c'"d" ''e"#, Some(&["ab cd", "e"]));
-        check(r#""""te"st-'k'"" '' x"#, Some(&["test-k", "", "x"]));
+    fn a_word_ends_where_its_quotes_are_closed() {
+        check(r#"a'b c' "" d"e""#, Some(&["ab c", "", "de"]));
+        check(r#"a"b"c"#, None);
+        check(r#"set """test-key""" test-value"#, None);
+        check("set foo 'b'a'r", None);
     }
 }
