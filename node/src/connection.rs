@@ -7,6 +7,9 @@
 //! A connection holds a buffer of its own only for the part of a request that has not arrived
 //! whole; everything else is read into, and executed from, one buffer that all connections share.
 
+#[cfg(test)]
+mod tests;
+
 use crate::execute::mirror::MirrorRequest;
 use crate::execute::session::{Class, SessionId};
 use crate::member::{Batch, KEPT_BYTES, Letter, Line, Mailbox, Member, Next, Settled, State};
@@ -570,26 +573,5 @@ impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.member
             .with(|state| state.less_unsent(self.session, self.bytes, 1));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::execute::session::Session;
-
-    /// The size of what a function gives.
-    fn size_of_result<A, R>(_: impl FnOnce(A) -> R) -> usize {
-        size_of::<R>()
-    }
-
-    #[test]
-    fn an_idle_connection_takes_a_kilobyte_and_a_half() {
-        let task = size_of_result(Connection::run);
-        assert!(task <= 768, "the future takes {task} bytes");
-        let session = size_of::<Session>();
-        assert!(session <= 400, "the session takes {session} bytes");
-        let mailbox = size_of::<Mailbox>();
-        assert!(mailbox <= 80, "the mailbox takes {mailbox} bytes");
     }
 }

@@ -218,6 +218,14 @@ mod tests {
     }
 
     #[test]
+    fn no_more_buffers_are_kept_than_one_turn_needs() {
+        let spares = Spares::default();
+        (0..=SPARES_MAX).for_each(|_| spares.keep(Vec::with_capacity(1)));
+        let kept = (0..=SPARES_MAX).filter(|_| spares.take().capacity() < KEPT_BYTES);
+        assert_eq!(kept.count(), SPARES_MAX);
+    }
+
+    #[test]
     fn that_another_thread_could_serve_it_makes_no_socket_larger() {
         assert_eq!(size_of::<Socket>(), size_of::<TcpStream>());
     }
