@@ -5,9 +5,9 @@
 //! took and the 99.9th percentile. A machine that is busy otherwise makes every server look worse,
 //! so the same is measured while nothing happens. What is left then is told by the executor itself:
 //! the most processor time it used in one turn, before anybody else was served. It is asked in
-//! each of many short windows of a step. What a server does by itself comes again in the same window
-//! of the next round, and what the machine does in between, which counts as processor time when it
-//! is a virtual one that stands still, does not.
+//! each of many short windows of a step. What a server does by itself comes again in the same
+//! window of the next round, or in the one beside it. What the machine does in between, which
+//! counts as processor time when it is a virtual one that stands still, does not.
 
 use super::servers::{Programs, Server};
 use super::{Section, Table};
@@ -27,8 +27,8 @@ pub struct Arguments {
     /// Members of the one key, and keys of the one slot.
     #[arg(long, default_value_t = 10_000_000)]
     entries: usize,
-    /// Of several rounds the least of each window is told: what the machine does beside differs from
-    /// one to the next, what a server does by itself comes again.
+    /// Of several rounds the least of each window is told: what the machine does beside differs
+    /// from one to the next, what a server does by itself comes again.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Only `kv-node`: the pauses of Redis take minutes.

@@ -1,8 +1,8 @@
 //! Throughput of one `kv-node` beside other servers, measured in turns.
 //!
-//! The server has one core for itself and the load (`load.rs`) another, so that the one does not take
-//! what is measured of the other. How busy the server was tells which of the two was the limit;
-//! its processor time per operation does not depend on that.
+//! The server has one core for itself and the load (`load.rs`) another, so that the one does not
+//! take what is measured of the other. How busy the server was tells which of the two was the
+//! limit; its processor time per operation does not depend on that.
 
 use super::load::{Connections, Load, Pace};
 use super::servers::{Programs, Server};
