@@ -23,9 +23,9 @@ pub fn lines(kubeconfig: Option<&Path>, views: &[View]) -> Vec<String> {
     };
     for view in views {
         let all = addresses(view);
-        let Some(first) = all.first() else { continue };
+        let Some(last) = all.last() else { continue };
         lines.push(format!(
-            "RESP        {first}:{RESP_PORT} (any member of {})",
+            "RESP        {last}:{RESP_PORT} (any member of {})",
             view.name
         ));
         let metrics = all
@@ -42,11 +42,12 @@ pub fn lines(kubeconfig: Option<&Path>, views: &[View]) -> Vec<String> {
 
 fn tries(view: &View) -> Option<Vec<String>> {
     let name = &view.name;
-    let first = view.pods.iter().find(|pod| pod.address.is_some())?;
-    let address = first.address.as_deref()?;
+    // Not the one to be killed, whose successor has another address.
+    let last = view.pods.iter().rfind(|pod| pod.address.is_some())?;
+    let address = last.address.as_deref()?;
     let primary = view.shards.iter().flat_map(|shard| &shard.members);
     let primary = primary.clone().find(|member| member.role == "Primary");
-    let primary = primary.map_or(&first.name, |member| &member.name);
+    let primary = primary.map_or(&last.name, |member| &member.name);
     let shards = view.shards.len() + 2;
     let tries = [
         (
@@ -87,7 +88,8 @@ mod tests {
         let lines = lines(Some(Path::new("/tmp/k")), &[example(2, "True")]).join("\n");
         for part in [
             "export KUBECONFIG=/tmp/k",
-            "127.7.0.2:6379",
+            "RESP        127.7.0.3:6379",
+            "redis-benchmark --cluster -h 127.7.0.3",
             "http://127.7.0.3:9121/metrics",
             "delete pod demo-0-0",
             "--replicas=3",
