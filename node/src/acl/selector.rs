@@ -57,8 +57,8 @@ impl Bits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CommandRule {
     allows: bool,
-    /// Lower case: `get`, `config|get`, `@hash`, `select|0`.
-    name: String,
+    /// Lower case: `get`, `config|get`, `@hash`, `select|0`. A first argument may be any bytes.
+    name: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Selector {
             [b'-', ..] => {
                 let command = find(&lower[1..]).ok_or(RuleError::UnknownCommand)?;
                 self.set_command(command, false);
-                self.note(command.name, false);
+                self.note(command.name.as_bytes(), false);
             }
             _ => return Err(RuleError::Syntax),
         }
@@ -181,7 +181,7 @@ impl Selector {
         for command in commands_in(category) {
             self.set_command(command, allows);
         }
-        self.note(&format!("@{category}"), allows);
+        self.note(name, allows);
         Ok(())
     }
 
@@ -190,7 +190,7 @@ impl Selector {
         let Some(bar) = name.iter().rposition(|&byte| byte == b'|') else {
             let command = find(name).ok_or(RuleError::UnknownCommand)?;
             self.set_command(command, true);
-            self.note(command.name, true);
+            self.note(command.name.as_bytes(), true);
             return Ok(());
         };
         let (before, first) = (&name[..bar], &name[bar + 1..]);
@@ -210,7 +210,7 @@ impl Selector {
             let command = find(name).ok_or(RuleError::UnknownCommand)?;
             self.set_command(command, true);
         }
-        self.note(&String::from_utf8_lossy(name), true);
+        self.note(name, true);
         Ok(())
     }
 
@@ -226,10 +226,10 @@ impl Selector {
     }
 
     /// Keeps a rule to be shown, in the place of what it overrides.
-    fn note(&mut self, name: &str, allows: bool) {
+    fn note(&mut self, name: &[u8], allows: bool) {
         let overrides = |rule: &CommandRule| {
             let after = rule.name.strip_prefix(name);
-            after.is_some_and(|after| after.is_empty() || after.starts_with('|'))
+            after.is_some_and(|after| after.is_empty() || after.starts_with(b"|"))
         };
         self.rules.retain(|rule| !overrides(rule));
         self.rules.push(CommandRule {
@@ -318,16 +318,15 @@ impl Selector {
     }
 
     /// The rules on commands, beginning with `+@all` or `-@all`.
-    pub fn describe_commands(&self) -> String {
+    pub fn describe_commands(&self) -> Vec<u8> {
         let mut text = if self.future_commands {
-            "+@all"
+            b"+@all".to_vec()
         } else {
-            "-@all"
-        }
-        .to_owned();
+            b"-@all".to_vec()
+        };
         for rule in &self.rules {
-            text += if rule.allows { " +" } else { " -" };
-            text += &rule.name;
+            text.extend_from_slice(if rule.allows { b" +" } else { b" -" });
+            text.extend_from_slice(&rule.name);
         }
         text
     }
@@ -372,7 +371,7 @@ impl Selector {
             text.extend_from_slice(&channels);
             text.push(b' ');
         }
-        text.extend_from_slice(self.describe_commands().as_bytes());
+        text.extend_from_slice(&self.describe_commands());
     }
 }
 

@@ -59,7 +59,8 @@ fn descriptions_are_in_the_words_of_redis() {
 #[test]
 fn rules_on_commands_take_the_place_of_those_they_override() {
     let check = |rules: &str, expect: &str| {
-        assert_eq!(made(rules).root.describe_commands(), expect, "{rules}");
+        let shown = made(rules).root.describe_commands();
+        assert_eq!(String::from_utf8_lossy(&shown), expect, "{rules}");
     };
     check(
         "+@all -@hash -@slow +get -@hash",
@@ -174,4 +175,12 @@ fn generated_passwords_are_as_long_as_asked_and_differ() {
     let (one, two) = (acl.generate_password(4096), acl.generate_password(4096));
     assert_eq!((one.len(), two.len()), (1024, 1024));
     assert_ne!(one, two);
+}
+
+#[test]
+fn a_first_argument_may_be_any_bytes() {
+    let mut user = User::new(b"alice", false);
+    user.apply(b"+rename|\xffna", false).unwrap();
+    assert!(user.describe().ends_with(b" +rename|\xffna"));
+    assert_eq!(User::restore(b"alice", &user.describe()), Some(user));
 }

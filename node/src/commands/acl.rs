@@ -233,7 +233,7 @@ fn get_user(context: &mut Context, arguments: &[&[u8]]) {
 /// Three fields of a map.
 fn describe(context: &mut Context, selector: &Selector) {
     let fields = [
-        (&b"commands"[..], selector.describe_commands().into_bytes()),
+        (&b"commands"[..], selector.describe_commands()),
         (b"keys", selector.describe_keys()),
         (b"channels", selector.describe_channels()),
     ];
