@@ -6,7 +6,7 @@
 
 mod replies;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use futures::future::try_join_all;
 use hdrhistogram::Histogram;
 use protocol::resp::write_request;
@@ -88,6 +88,7 @@ impl Connections {
             one(stream, batch, load.pipeline, &unsent, &times)
         })))?;
         let elapsed = start.elapsed();
+        ensure!(unsent.get() == 0, "there is no connection to send on");
         let times = times.into_inner();
         Ok(Pace {
             operations_per_second: load.requests as f64 / elapsed.as_secs_f64(),
@@ -201,6 +202,20 @@ mod tests {
             assert!(digit.parse::<u8>().is_ok(), "{request}");
             assert_eq!(rest, "\r\n$1\r\nx\r\n");
         }
+    }
+
+    #[test]
+    fn a_load_that_was_not_sent_has_no_pace() {
+        let load = Load {
+            request: &["PING"],
+            requests: 1,
+            pipeline: 1,
+            keys: 1,
+            seed: 0,
+        };
+        let told = Connections(Vec::new()).send(&load, 0);
+        let complaint = told.unwrap_err().to_string();
+        assert_eq!(complaint, "there is no connection to send on");
     }
 
     #[test]
