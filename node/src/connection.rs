@@ -5,47 +5,31 @@
 //! next requests come together too, and the system is asked for them once instead of each time.
 //!
 //! A connection holds a buffer of its own only for the part of a request that has not arrived
-//! whole; everything else is read into, and executed from, one buffer that all connections share.
+//! whole; everything else is read into, and executed from, buffers that all connections share.
 
+mod read;
 #[cfg(test)]
 mod tests;
 
 use crate::execute::mirror::MirrorRequest;
-use crate::execute::session::{Class, SessionId};
-use crate::member::{Batch, KEPT_BYTES, Letter, Line, Mailbox, Member, Next, Settled, State};
+use crate::execute::session::SessionId;
+use crate::member::{Batch, Gathered, Letter, Line, Mailbox, Member, Next, Settled, State};
 use crate::replicate::{mirror, serve};
 use protocol::admin::AdminRequest;
 use protocol::resp::RequestReader;
-use std::cell::RefCell;
-use std::future::poll_fn;
+use read::{Event, Stirred};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
-use tokio::io::ReadBuf;
 use tokio::time::timeout;
-
-/// Bytes read at once.
-const READ_BYTES: usize = 64 * 1024;
-
-/// Most reads of one large request before others have their turn.
-const READS_MAX: usize = 16;
 
 /// More than this is written at once.
 const HELD_BYTES_MAX: usize = 16 * 1024;
 
-/// Bytes of further requests that are kept while one waits; with more, the end of the connection is
-/// noticed only later.
-const WAITING_BYTES_MAX: usize = 1024 * 1024;
-
 /// The reply to what no quorum confirms.
 const NO_REPLICAS: &[u8] =
     b"-NOREPLICAS Not enough replicas confirm the write; it may or may not be kept.\r\n";
-
-thread_local! {
-    static SHARED: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
-}
 
 pub struct Connection {
     member: Rc<Member>,
@@ -57,20 +41,8 @@ pub struct Connection {
     /// The beginning of a request that has not arrived whole.
     buffer: Vec<u8>,
     out: Vec<u8>,
-}
-
-/// What a connection that reads has met.
-enum Event {
-    Batch(Batch),
-    Mail,
-    Ended,
-}
-
-/// What a connection whose request waits has met.
-enum Stirred {
-    Bytes,
-    Mail,
-    Ended,
+    /// What is known of the request that the line has gathered.
+    gathered: Option<Gathered>,
 }
 
 /// What becomes of the connection after a batch.
@@ -97,6 +69,7 @@ impl Connection {
             reader: RequestReader::default(),
             buffer: Vec::new(),
             out: Vec::new(),
+            gathered: None,
         }
     }
 
@@ -167,87 +140,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what has arrived and executes it.
-    async fn read_and_execute(&mut self) -> io::Result<Event> {
-        let session = self.session;
-        let idle_seconds = self.member.with(|state| {
-            let seconds = state.engine.config.timeout_seconds;
-            // Who listens may be silent.
-            let listens = seconds > 0
-                && state
-                    .engine
-                    .sessions
-                    .get(session)
-                    .is_some_and(|session| session.class() == Class::PubSub);
-            if listens { 0 } else { seconds }
-        });
-        if idle_seconds == 0 {
-            return self.poll_read().await;
-        }
-        let idle = Duration::from_secs(u64::from(idle_seconds));
-        let read = Box::pin(timeout(idle, self.poll_read())).await;
-        read.unwrap_or(Ok(Event::Ended))
-    }
-
-    async fn poll_read(&mut self) -> io::Result<Event> {
-        poll_fn(|context| {
-            self.line.idle.set(false);
-            if self.mailbox.poll_stirred(context).is_ready() {
-                return Poll::Ready(Ok(Event::Mail));
-            }
-            SHARED.with_borrow_mut(|shared| {
-                let mut reads = READS_MAX;
-                loop {
-                    let mut read = ReadBuf::new(shared);
-                    match self.line.poll_read(context, &mut read) {
-                        Poll::Pending => {
-                            self.line.idle.set(self.buffer.is_empty());
-                            return Poll::Pending;
-                        }
-                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                        Poll::Ready(Ok(())) => {}
-                    }
-                    reads -= 1;
-                    let batch = self.execute(read.filled());
-                    // A large request is read on while there is more of it.
-                    let unfinished = batch.as_ref().is_some_and(Batch::has_done_nothing);
-                    if !unfinished || reads == 0 {
-                        return Poll::Ready(Ok(batch.map_or(Event::Ended, Event::Batch)));
-                    }
-                }
-            })
-        })
-        .await
-    }
-
-    /// Waits, while a request does, for mail, more bytes, or the end of the connection.
-    async fn stirred(&mut self) -> io::Result<Stirred> {
-        poll_fn(|context| {
-            if self.mailbox.poll_stirred(context).is_ready() {
-                return Poll::Ready(Ok(Stirred::Mail));
-            }
-            if self.buffer.len() >= WAITING_BYTES_MAX {
-                return Poll::Pending;
-            }
-            SHARED.with_borrow_mut(|shared| {
-                let mut read = ReadBuf::new(shared);
-                match self.line.poll_read(context, &mut read) {
-                    Poll::Pending => Poll::Pending,
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                    Poll::Ready(Ok(())) if read.filled().is_empty() => {
-                        Poll::Ready(Ok(Stirred::Ended))
-                    }
-                    Poll::Ready(Ok(())) => {
-                        self.buffer.extend_from_slice(read.filled());
-                        self.note_buffer();
-                        Poll::Ready(Ok(Stirred::Bytes))
-                    }
-                }
-            })
-        })
-        .await
-    }
-
     /// Sends what is in the mailbox, when it may be sent; `false` at the end of the connection. It
     /// goes before a reply that has not been sent.
     async fn deliver(&mut self) -> io::Result<bool> {
@@ -303,78 +195,6 @@ impl Connection {
                     }
                 }
             }
-        }
-    }
-
-    /// Whether a request that has not arrived whole takes more than a client may.
-    fn sends_too_much(&self) -> bool {
-        let bytes = self.buffer.len() as u64;
-        // No limit is lower.
-        bytes >= 1024 * 1024
-            && self.member.with(|state| {
-                let too_much = bytes > state.engine.config.query_bytes_max;
-                state.engine.stats.over_query_limit += u64::from(too_much);
-                too_much
-            })
-    }
-
-    /// Executes bytes that have arrived; `None` when there are none: the client has closed, or has
-    /// sent too much.
-    fn execute(&mut self, bytes: &[u8]) -> Option<Batch> {
-        if bytes.is_empty() {
-            return None;
-        }
-        if !self.buffer.is_empty() {
-            self.buffer.extend_from_slice(bytes);
-            if self.sends_too_much() {
-                return None;
-            }
-            return Some(self.execute_buffered());
-        }
-        self.take_out();
-        let batch = self
-            .member
-            .execute(self.session, &mut self.reader, bytes, &mut self.out);
-        self.give_empty_out_back();
-        self.reader.shift(batch.used);
-        self.buffer.extend_from_slice(&bytes[batch.used..]);
-        self.note_buffer();
-        Some(batch)
-    }
-
-    fn execute_buffered(&mut self) -> Batch {
-        self.take_out();
-        let batch =
-            self.member
-                .execute(self.session, &mut self.reader, &self.buffer, &mut self.out);
-        self.give_empty_out_back();
-        self.reader.shift(batch.used);
-        self.buffer.drain(..batch.used);
-        self.buffer.shrink_to(KEPT_BYTES.max(self.buffer.len()));
-        self.note_buffer();
-        batch
-    }
-
-    /// Makes sure that there is a buffer for replies.
-    fn take_out(&mut self) {
-        if self.out.capacity() == 0 {
-            self.out = self.member.lines.spares.take();
-        }
-    }
-
-    /// Gives the buffer for replies back when there are none.
-    fn give_empty_out_back(&mut self) {
-        if self.out.is_empty() {
-            self.member.lines.spares.keep(std::mem::take(&mut self.out));
-        }
-    }
-
-    /// Tells the session how much room the connection's own buffer has, if there is one.
-    fn note_buffer(&self) {
-        let room = self.buffer.capacity();
-        if room > 0 {
-            self.member
-                .with(|state| state.note_input(self.session, room));
         }
     }
 

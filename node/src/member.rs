@@ -3,7 +3,7 @@
 //! Everything runs on one thread, as tasks of one runtime. A task borrows [`State`] for as long as
 //! it computes and never across an await; what it waits for is said by one of the [`Signals`].
 //!
-//! `batch` executes what clients send, `deliver` brings to connections what is for them beside
+//! `gather` and `batch` execute what clients send, `deliver` brings to connections what is for them beside
 //! their replies, `peers` brings messages to other members, `roles` decides what this member is,
 //! `admin` answers the `KV.*` commands, `report` says how it is doing, `housekeeping` does what has
 //! to be done regularly.
@@ -13,6 +13,7 @@ mod admin;
 mod ahead;
 mod batch;
 mod deliver;
+mod gather;
 pub mod housekeeping;
 mod io_threads;
 mod line;
@@ -26,6 +27,7 @@ mod turn;
 
 pub use batch::{Batch, Next};
 pub use deliver::Connected;
+pub use gather::Gathered;
 pub use io_threads::IoThreads;
 pub use line::{KEPT_BYTES, Line, Socket};
 pub use lines::{Lines, Newcomer};
@@ -137,6 +139,8 @@ pub struct State {
     pub lines: Rc<Lines>,
     /// Requests that a batch has read ahead; kept for their memory.
     ahead: ahead::Ahead,
+    /// Slots and hashes of what connections have read, until the first of it runs.
+    gathered: Vec<(u16, u64)>,
     /// Grows whenever a request that waits may run.
     pub changes: u64,
     name: String,
@@ -228,6 +232,7 @@ impl Member {
             signals: Rc::clone(&signals),
             lines: Rc::clone(&lines),
             ahead: ahead::Ahead::default(),
+            gathered: Vec::new(),
             changes: 0,
             name: options.name.clone(),
             cluster: options.cluster,

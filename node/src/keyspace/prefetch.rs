@@ -10,7 +10,7 @@ impl Keyspace {
     /// Asks for what look-ups of keys with these slots and hashes will read.
     pub fn prefetch(&self, keys: &[(u16, u64)]) {
         for (slot, _) in keys {
-            prefetch_value(&self.tables[usize::from(*slot)]);
+            self.prefetch_table(*slot);
         }
         for (slot, hash) in keys {
             self.tables[usize::from(*slot)].prefetch_words(*hash);
@@ -18,6 +18,11 @@ impl Keyspace {
         for (slot, hash) in keys {
             self.tables[usize::from(*slot)].prefetch_entry(*hash);
         }
+    }
+
+    /// Asks for what tells where the keys of a slot are.
+    pub fn prefetch_table(&self, slot: u16) {
+        prefetch_value(&self.tables[usize::from(slot)]);
     }
 
     /// The same for members of the collections at these keys, which should have been fetched.

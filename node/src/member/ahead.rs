@@ -64,7 +64,7 @@ impl Ahead {
         };
         while self.requests.len() < max {
             let start = reader.consumed();
-            if start >= buffer.len() {
+            if start >= buffer.len() && !reader.holds_request() {
                 return Stop::More;
             }
             match reader.read(buffer, limits) {
@@ -100,8 +100,9 @@ impl Ahead {
         ranges.map(|range| &buffer[range.clone()]).collect()
     }
 
-    /// Computes slots and hashes of the keys, and has their memory fetched.
-    pub fn prefetch(&mut self, keyspace: &Keyspace, words: &[&[u8]]) {
+    /// Computes slots and hashes of the keys, of which one may be known, and has their memory
+    /// fetched.
+    pub fn prefetch(&mut self, keyspace: &Keyspace, known: &Hint, words: &[&[u8]]) {
         self.keys.clear();
         self.find_commands(words);
         // What is sent together is mostly of one kind.
@@ -110,7 +111,7 @@ impl Ahead {
         let place = if is_script { SCRIPT_KEY } else { 1 };
         for request in &mut self.requests {
             if let Some(key) = words[request.arguments.clone()].get(place) {
-                let key = keyspace.hashed(key);
+                let key = keyspace.hashed_with(known, key);
                 request.hint = Hint::of(&key);
                 self.keys.push((key.slot, key.hash));
             }

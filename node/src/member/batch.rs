@@ -1,7 +1,7 @@
 //! Executes what a client has sent: as many requests as its bytes hold, then one record of effects.
 
 use super::ahead::{Ahead, Stop};
-use super::{Member, State};
+use super::{Gathered, Member, State};
 use crate::acl::file;
 use crate::commands::{Command, Group, flag};
 use crate::execute::Outcome;
@@ -11,7 +11,7 @@ use crate::execute::slot_stats::SlotCost;
 use crate::execute::waits::Wait;
 use crate::keyspace::Hint;
 use protocol::admin::AdminRequest;
-use protocol::resp::{Protocol, ReplyWriter, RequestError, RequestLimits, RequestReader};
+use protocol::resp::{Protocol, ReplyWriter, RequestError, RequestReader};
 use protocol::status::Role;
 
 /// Replies are sent before more requests are executed once they have grown to so many bytes.
@@ -80,16 +80,19 @@ impl Batch {
 }
 
 impl Member {
-    /// Executes the requests in `buffer`, which begins where the next request does.
+    /// Executes the requests in `buffer`, which begins where the next request does, or holds the
+    /// one that was gathered.
     pub fn execute(
         &self,
         session: SessionId,
+        gathered: Option<Gathered>,
         reader: &mut RequestReader,
         buffer: &[u8],
         out: &mut Vec<u8>,
     ) -> Batch {
         let now_ms = self.clock.now_ms();
         let state = &mut *self.state.borrow_mut();
+        let known = gathered.map(|gathered| state.begin_gathered(gathered, reader, buffer));
         if state.is_cluster() {
             state.engine.view.lease_valid = state.lease_end_ms > self.clock.monotonic_ms();
         }
@@ -99,6 +102,7 @@ impl Member {
         let mut run = Run {
             state,
             session,
+            known: known.unwrap_or_default(),
             now_ms,
             needed: 0,
             served: false,
@@ -225,6 +229,8 @@ impl State {
 struct Run<'a> {
     state: &'a mut State,
     session: SessionId,
+    /// Of the first key of the first request.
+    known: Hint,
     now_ms: u64,
     needed: u64,
     /// Data was read or written.
@@ -238,7 +244,8 @@ impl Run<'_> {
     fn requests(&mut self, reader: &mut RequestReader, buffer: &[u8], out: &mut Vec<u8>) -> Next {
         let mut ahead = std::mem::take(&mut self.state.ahead);
         let next = loop {
-            let stop = ahead.read(reader, buffer, self.limits());
+            let limits = self.state.limits_of(self.session);
+            let stop = ahead.read(reader, buffer, limits);
             if ahead.len() == 0 && matches!(stop, Stop::Enough) {
                 if let Some(next) = self.inline(reader, buffer, out) {
                     break next;
@@ -250,7 +257,7 @@ impl Run<'_> {
             }
             self.state.engine.timing.begin_run();
             let words = ahead.words(buffer);
-            ahead.prefetch(&self.state.engine.keyspace, &words);
+            ahead.prefetch(&self.state.engine.keyspace, &self.known, &words);
             if let Some(next) = self.run_ahead(&ahead, &words, out) {
                 // What was read ahead is read again from the first request that did not run.
                 reader.start_next(self.used);
@@ -310,14 +317,6 @@ impl Run<'_> {
 
     fn is_others_turn(&self) -> bool {
         self.state.engine.timing.run_ns() >= RUN_NS_MAX
-    }
-
-    fn limits(&self) -> RequestLimits {
-        let session = self.state.engine.sessions.get(self.session);
-        RequestLimits {
-            bulk_bytes_max: self.state.engine.config.bulk_bytes_max,
-            authenticated: session.is_some_and(|session| session.authenticated),
-        }
     }
 
     /// Executes one request, the command of which may be known already.

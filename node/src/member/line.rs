@@ -66,6 +66,8 @@ pub struct Line {
     pub socket: RefCell<Socket>,
     /// Its task waits for a request, of which nothing has been read yet.
     pub idle: Cell<bool>,
+    /// A request that waits until those of other connections have been read.
+    pub gathered: RefCell<Vec<u8>>,
     /// What has been left to be written, or could not be written at once.
     pub unsent: RefCell<Vec<u8>>,
     /// It is among those to be written.
@@ -79,10 +81,16 @@ impl Line {
             socket: RefCell::new(socket),
             // A script may begin before its task has run for the first time.
             idle: Cell::new(true),
+            gathered: RefCell::default(),
             unsent: RefCell::new(unsent),
             is_due: Cell::new(false),
             mailbox,
         }
+    }
+
+    /// Whether nothing is under way but a request that has not begun.
+    pub fn is_free(&self) -> bool {
+        self.idle.get() || !self.gathered.borrow().is_empty()
     }
 
     /// Takes what is to be sent; says how many bytes are unsent now.

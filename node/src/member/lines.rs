@@ -1,9 +1,9 @@
 //! The clients' sockets: writes what connections have left, and serves clients while a script
 //! keeps the executor, when their tasks do not run.
 //!
-//! Then requests are looked at in the sockets, and taken out of them only with their replies.
-//! Whatever has to wait stays where it is, so its connection's task finds it, in order, when the
-//! script has ended. Only connections of which nothing else is under way are served.
+//! Then requests are looked at where they are, in the sockets or gathered, and taken out only with
+//! their replies. Whatever has to wait stays there, so its connection's task finds it, in order,
+//! when the script has ended. Only connections of which nothing else is under way are served.
 
 use super::io_threads::{IoThreads, Remote};
 use super::line::{Line, Socket, Spares};
@@ -137,6 +137,7 @@ impl Lines {
                 engine,
                 wire: Wire::Own(newcomer.stream.as_fd()),
                 session: newcomer.session,
+                gathered: &mut Vec::new(),
                 unsent: &mut newcomer.unsent,
                 now_ms,
             };
@@ -149,28 +150,33 @@ impl Lines {
 
     fn serve_lines(&self, engine: &mut Engine, now_ms: u64, buffer: &mut [u8]) {
         let lines = self.open.borrow();
-        let idle: Vec<(SessionId, Rc<Line>)> = lines
+        let free: Vec<(SessionId, Rc<Line>)> = lines
             .iter()
             .filter_map(|(id, line)| Some((*id, line.upgrade()?)))
-            .filter(|(_, line)| line.idle.get() && line.mailbox.is_at_rest())
+            .filter(|(_, line)| line.is_free() && line.mailbox.is_at_rest())
             .collect();
-        let sockets: Vec<_> = idle.iter().map(|(_, line)| line.socket.borrow()).collect();
+        let sockets: Vec<_> = free.iter().map(|(_, line)| line.socket.borrow()).collect();
         let Some(readable) = readable(&sockets) else {
             return;
         };
-        let ready = idle.iter().zip(&sockets).zip(readable);
-        for ((session, line), socket) in ready.filter_map(|(one, ready)| ready.then_some(one)) {
+        for (((session, line), socket), readable) in free.iter().zip(&sockets).zip(readable) {
+            let mut gathered = line.gathered.borrow_mut();
+            if gathered.is_empty() && !readable {
+                continue;
+            }
             let mut unsent = line.unsent.borrow_mut();
             let mut turn = Turn {
                 engine,
                 wire: Wire::of(socket),
                 session: *session,
+                gathered: &mut gathered,
                 unsent: &mut unsent,
                 now_ms,
             };
             let ended = turn.run(buffer);
+            // Its task goes on reading.
+            line.idle.set(gathered.is_empty() && !ended);
             if ended {
-                line.idle.set(false);
                 line.mailbox.hang_up();
             } else if !unsent.is_empty() {
                 line.mailbox.stir();
@@ -302,24 +308,35 @@ struct Turn<'a> {
     engine: &'a mut Engine,
     wire: Wire<'a>,
     session: SessionId,
+    /// A request that has been read already.
+    gathered: &'a mut Vec<u8>,
     unsent: &'a mut Vec<u8>,
     now_ms: u64,
 }
 
 impl Turn<'_> {
-    /// Executes the whole requests in the socket; `true` when the connection is to end.
+    /// Executes the request that was gathered, or the whole ones in the socket; `true` when the
+    /// connection is to end.
     fn run(&mut self, buffer: &mut [u8]) -> bool {
         let own = self.engine.sessions.get(self.session);
         // What it has been told before comes before its replies.
         if own.is_none_or(|session| !session.outbox.is_empty()) || !self.send() {
             return false;
         }
-        // The connection's end is for its task to see.
-        let Some(count) = self.wire.look(buffer) else {
-            return false;
+        let (used, ends) = if self.gathered.is_empty() {
+            // The connection's end is for its task to see.
+            let Some(count) = self.wire.look(buffer) else {
+                return false;
+            };
+            let (used, ends) = self.requests(&buffer[..count]);
+            self.wire.take(&mut buffer[..used]);
+            (used, ends)
+        } else {
+            let bytes = std::mem::take(self.gathered);
+            let (used, ends) = self.requests(&bytes);
+            self.gathered.extend_from_slice(&bytes[used..]);
+            (used, ends)
         };
-        let (used, ends) = self.requests(&buffer[..count]);
-        self.wire.take(&mut buffer[..used]);
         self.engine.stats.net_input_bytes += used as u64;
         self.engine.stats.net_output_bytes += self.unsent.len() as u64;
         let sent = self.send();

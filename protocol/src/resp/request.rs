@@ -104,6 +104,11 @@ impl RequestReader {
         self.read_bulks(buffer, remaining, limits)
     }
 
+    /// Whether a whole request has been read; reading again gives the same.
+    pub fn holds_request(&self) -> bool {
+        self.remaining == Some(0)
+    }
+
     /// The number of arguments of the request just read.
     pub fn len(&self) -> usize {
         self.arguments.len() + self.words.len()
@@ -358,7 +363,12 @@ mod tests {
         for end in ends {
             let buffer = &bytes[..end];
             while reader.read(buffer, RequestLimits::default())? {
-                requests.push(reader.arguments(buffer).map(<[u8]>::to_vec).collect());
+                let request = reader.arguments(buffer).map(<[u8]>::to_vec);
+                let request: Vec<Vec<u8>> = request.collect();
+                assert!(reader.holds_request());
+                assert_eq!(reader.read(buffer, RequestLimits::default()), Ok(true));
+                assert!(reader.arguments(buffer).eq(&request));
+                requests.push(request);
                 reader.start_next(reader.consumed());
                 if reader.consumed() == end {
                     break;
