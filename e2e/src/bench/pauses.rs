@@ -7,7 +7,8 @@
 //! the most processor time it used in one turn, before anybody else was served. It is asked in
 //! each of many short windows of a step. What a server does by itself comes again in the same
 //! window of the next round, or in the one beside it. What the machine does in between, which
-//! counts as processor time when it is a virtual one that stands still, does not.
+//! counts as processor time when it is a virtual one that stands still, does not. The longest turn
+//! of any round is told beside that: what comes once only can be either.
 
 use super::servers::{Programs, Server};
 use super::{Section, Table};
@@ -27,8 +28,8 @@ pub struct Arguments {
     /// Members of the one key, and keys of the one slot.
     #[arg(long, default_value_t = 10_000_000)]
     entries: usize,
-    /// Of several rounds the least of each window is told: what the machine does beside differs
-    /// from one to the next, what a server does by itself comes again.
+    /// Of several rounds the least of each window is told, and the most of any: what the machine
+    /// does beside differs from one to the next, what a server does by itself comes again.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Only `kv-node`: the pauses of Redis take minutes.
@@ -135,7 +136,14 @@ const BACKGROUND: Duration = Duration::from_secs(10);
 /// Measures and prints.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let programs = Programs::find().await?.durable();
-    let mut table = Table::new(&["while", "server", "p99.9 ms", "longest ms", "turn ms"]);
+    let mut table = Table::new(&[
+        "while",
+        "server",
+        "p99.9 ms",
+        "longest ms",
+        "turn ms",
+        "once ms",
+    ]);
     let count = if arguments.alone {
         1
     } else {
@@ -143,21 +151,21 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let mut rows = vec![Vec::new(); STEPS.len()];
     for index in 0..count {
-        let mut least: Vec<Option<Pauses>> = vec![None; STEPS.len()];
+        let mut rounds: Vec<Option<Pauses>> = vec![None; STEPS.len()];
         let mut name = String::new();
         for _ in 0..arguments.rounds {
             let server = programs.start(index, &[]).await?;
             name.clone_from(&server.name);
-            for (step, least) in STEPS.iter().zip(&mut least) {
+            for (step, all) in STEPS.iter().zip(&mut rounds) {
                 eprintln!("{}: {}", server.name, step.name);
                 let now = measured(&server, step, arguments.entries).await?;
-                *least = Some(match least.take() {
-                    Some(before) => before.least(&now),
+                *all = Some(match all.take() {
+                    Some(before) => before.and(&now),
                     None => now,
                 });
             }
         }
-        for ((step, rows), pauses) in STEPS.iter().zip(&mut rows).zip(least.iter().flatten()) {
+        for ((step, rows), pauses) in STEPS.iter().zip(&mut rows).zip(rounds.iter().flatten()) {
             rows.push(pauses.row(step.name, &name));
         }
     }
@@ -182,11 +190,15 @@ struct Pauses {
     longest: Duration,
     /// The executor's longest turn in each window, of a server that tells it.
     turns: Vec<Duration>,
+    /// The longest of any round.
+    once: Option<Duration>,
 }
 
 impl Pauses {
-    /// For each the lesser. What a server does may fall into the window before or after.
-    fn least(mut self, other: &Self) -> Self {
+    /// Those of another round, too: for each the lesser, but what came once. What a server does may
+    /// fall into the window before or after.
+    fn and(mut self, other: &Self) -> Self {
+        self.once = self.once.max(other.once);
         self.late = self.late.min(other.late);
         self.longest = self.longest.min(other.longest);
         for (index, turn) in self.turns.iter_mut().enumerate() {
@@ -199,10 +211,15 @@ impl Pauses {
 
     fn row(&self, step: &str, server: &str) -> Vec<String> {
         let ms = |wait: Duration| format!("{:.2}", wait.as_secs_f64() * 1000.0);
-        let turn = self.turns.iter().max();
-        let turn = turn.map_or_else(|| "-".to_owned(), |turn| ms(*turn));
-        let (late, longest) = (ms(self.late), ms(self.longest));
-        vec![step.to_owned(), server.to_owned(), late, longest, turn]
+        let turn = |turn: Option<Duration>| turn.map_or_else(|| "-".to_owned(), ms);
+        vec![
+            step.to_owned(),
+            server.to_owned(),
+            ms(self.late),
+            ms(self.longest),
+            turn(self.turns.iter().max().copied()),
+            turn(self.once),
+        ]
     }
 }
 
@@ -225,6 +242,7 @@ async fn measured(server: &Server, step: &Step, entries: usize) -> anyhow::Resul
     Ok(Pauses {
         late: waits[waits.len() - 1 - waits.len() / 1000],
         longest: waits[waits.len() - 1],
+        once: turns.longest.iter().max().copied(),
         turns: turns.longest,
     })
 }
@@ -347,18 +365,21 @@ mod tests {
     use super::*;
 
     fn turns_ms(turns: &[u64]) -> Pauses {
+        let turns = turns.iter().copied().map(Duration::from_millis);
         Pauses {
             late: Duration::ZERO,
             longest: Duration::ZERO,
-            turns: turns.iter().copied().map(Duration::from_millis).collect(),
+            once: turns.clone().max(),
+            turns: turns.collect(),
         }
     }
 
     #[test]
     fn a_long_turn_is_told_when_it_comes_again_nearby() {
         let check = |first: &[u64], second: &[u64], expect: &[u64]| {
-            let least = turns_ms(first).least(&turns_ms(second));
-            assert_eq!(least.turns, turns_ms(expect).turns);
+            let both = turns_ms(first).and(&turns_ms(second));
+            assert_eq!(both.turns, turns_ms(expect).turns);
+            assert_eq!(both.once, Some(Duration::from_millis(9)));
         };
         check(&[1, 9, 1, 1], &[1, 1, 8, 1], &[1, 8, 1, 1]);
         check(&[9, 1, 1, 1], &[1, 1, 8, 1], &[1, 1, 1, 1]);

@@ -14,8 +14,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
     /// How often each case is measured on each server.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// Requests per measurement without pipelining; with it, up to eight times as many.
     #[arg(long, default_value_t = 200_000)]
     requests: usize,
@@ -206,7 +206,7 @@ fn takes_part(case: &Case, server: usize, servers: &[Server]) -> bool {
 fn measure(
     server: &Server,
     case: &Case,
-    round: usize,
+    round: u32,
     arguments: &Arguments,
 ) -> anyhow::Result<Sample> {
     let depth = case.pipeline.min(8);
@@ -215,7 +215,7 @@ fn measure(
         requests: arguments.requests * depth * case.share / 100,
         pipeline: case.pipeline,
         keys: arguments.keys,
-        seed: 1 + round as u64,
+        seed: 1 + u64::from(round),
     };
     let clock = CpuClock::of(server.running.process())?;
     let before = clock.now()?;
