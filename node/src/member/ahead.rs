@@ -31,6 +31,8 @@ pub struct Ahead {
     arguments: Vec<Range<usize>>,
     requests: Vec<Request>,
     keys: Vec<(u16, u64)>,
+    /// The command found last, which is likely to come again.
+    last: Option<&'static Command>,
 }
 
 #[derive(Debug)]
@@ -146,8 +148,12 @@ impl Ahead {
             };
             if first != name {
                 name = first;
-                command = CommandTable.by_word(name);
-                command = command.filter(|command| command.subcommands.is_empty());
+                let again = |last: &&Command| last.name.as_bytes().eq_ignore_ascii_case(name);
+                command = self.last.filter(again).or_else(|| {
+                    let found = CommandTable.by_word(name);
+                    found.filter(|command| command.subcommands.is_empty())
+                });
+                self.last = command;
             }
             request.command = command;
         }

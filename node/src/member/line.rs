@@ -3,14 +3,15 @@
 
 use super::Mailbox;
 use super::io_threads::Remote;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Capacity that a connection keeps for a part of a request, and that a buffer for replies has at
@@ -124,7 +125,9 @@ impl Line {
     /// How many bytes could be written at once.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let written = match &*self.socket.borrow() {
-            Socket::Own(stream) => stream.try_write(bytes),
+            Socket::Own(stream) => stream.try_io(Interest::WRITABLE, || {
+                Ok(send(stream, bytes, SendFlags::NOSIGNAL)?)
+            }),
             Socket::Served(remote) => return remote.try_write(bytes),
         };
         match written {
@@ -135,7 +138,7 @@ impl Line {
 
     pub fn poll_read(&self, context: &mut Context, read: &mut ReadBuf) -> Poll<io::Result<()>> {
         match &mut *self.socket.borrow_mut() {
-            Socket::Own(stream) => Pin::new(stream).poll_read(context, read),
+            Socket::Own(stream) => poll_receive(stream, context, read),
             Socket::Served(remote) => remote.poll_read(context, read),
         }
     }
@@ -204,6 +207,40 @@ impl Line {
             Socket::Served(remote) => remote.poll_detached(context),
         })
         .await
+    }
+}
+
+/// Reads as a stream does, but asks the system directly: the C library's functions also look
+/// whether the thread is to be cancelled, which costs each small request twice.
+fn poll_receive(
+    stream: &TcpStream,
+    context: &mut Context,
+    read: &mut ReadBuf,
+) -> Poll<io::Result<()>> {
+    loop {
+        ready!(stream.poll_read_ready(context))?;
+        let room = read.initialize_unfilled();
+        let mut received = None;
+        let asked = stream.try_io(Interest::READABLE, || {
+            let (_, count) = recv(stream, &mut *room, RecvFlags::empty())?;
+            received = Some(count);
+            // Now the socket is empty, as the next attempt would say.
+            let drained = 0 < count && count < room.len();
+            if drained {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(())
+        });
+        match (received, asked) {
+            (Some(count), _) => {
+                read.advance(count);
+                return Poll::Ready(Ok(()));
+            }
+            (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                return Poll::Ready(Err(error));
+            }
+            (None, _) => {}
+        }
     }
 }
 
