@@ -3,6 +3,7 @@
 use super::ahead::{Ahead, Stop};
 use super::{Gathered, Member, State};
 use crate::acl::file;
+use crate::clock::Clock;
 use crate::commands::{Command, Group, flag};
 use crate::execute::Outcome;
 use crate::execute::mirror::MirrorRequest;
@@ -131,12 +132,7 @@ impl Member {
         }
         let next = state.wait(session, next, out);
         state.deliver(end.unwrap_or(0));
-        // What was read must have been this member's to serve until after it was read.
-        let lapsed = served
-            && state.role() == Role::Primary
-            && state.is_cluster()
-            && state.lease_end_ms <= self.clock.monotonic_ms();
-        let lapsed = lapsed && state.engine.view.lease_valid;
+        let lapsed = served && state.has_lapsed(&self.clock);
         let next = if lapsed || state.is_too_long(session, out.len()) {
             // There is nothing whose promise would have to be kept.
             needed = 0;
@@ -157,6 +153,15 @@ impl Member {
 }
 
 impl State {
+    /// Whether the lease has ended since the batch began: what was read must have been this
+    /// member's to serve until after it was read.
+    fn has_lapsed(&self, clock: &Clock) -> bool {
+        self.is_cluster()
+            && self.role() == Role::Primary
+            && self.lease_end_ms <= clock.monotonic_ms()
+            && self.engine.view.lease_valid
+    }
+
     /// Begins a `WAIT`, or answers it when enough is confirmed already.
     fn wait(&mut self, session: SessionId, next: Next, out: &mut Vec<u8>) -> Next {
         let Next::Wait { wait, deadline_ms } = next else {

@@ -2,8 +2,9 @@
 //! can fetch the memory of all their keys at once, as [`super::ahead`] does for what one connection
 //! sends together.
 //!
-//! The tasks of all connections that are ready read one request each and go to the end of the queue.
-//! When the first of them has its turn again, everything is fetched; then they run, one by one.
+//! The tasks of all connections that are ready read one request each and go to the end of the
+//! queue. When the first of them has its turn again, everything is fetched; then they run, one by
+//! one.
 
 use super::{Member, State};
 use crate::execute::session::SessionId;
