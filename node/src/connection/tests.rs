@@ -75,6 +75,14 @@ async fn gather(connection: &mut Connection) {
     }
 }
 
+/// A connection whose request has been read and not run.
+async fn one_that_waits(request: &[u8]) -> (Connection, TcpStream) {
+    let (mut connection, mut client) = one_silent().await;
+    client.write_all(request).await.unwrap();
+    gather(&mut connection).await;
+    (connection, client)
+}
+
 async fn executed(connection: &mut Connection) -> Vec<u8> {
     let event = connection.read_and_execute().await.unwrap();
     assert!(matches!(event, Event::Batch(_)));
@@ -153,12 +161,7 @@ async fn who_has_not_said_who_it_is_is_answered_at_once() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn what_has_come_for_a_client_goes_before_the_reply_to_what_waits() {
-    let (mut connection, mut client) = one_silent().await;
-    client
-        .write_all(b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n")
-        .await
-        .unwrap();
-    gather(&mut connection).await;
+    let (mut connection, _client) = one_that_waits(b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n").await;
     let message = b"+message\r\n".to_vec();
     let (id, bytes) = (connection.session, message.len() as u64);
     connection
@@ -173,14 +176,10 @@ async fn what_has_come_for_a_client_goes_before_the_reply_to_what_waits() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_script_that_runs_keeps_no_request_that_waits_from_being_answered() {
-    let (mut connection, mut client) = one_silent().await;
-    client
-        .write_all(b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n")
-        .await
-        .unwrap();
-    gather(&mut connection).await;
+    let (mut connection, mut client) = one_that_waits(b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n").await;
     let member = Rc::clone(&connection.member);
     member.with(|state| member.lines.serve(&mut state.engine, 0));
+    assert!(connection.line.gathered.borrow().is_empty());
     let mut reply = [0; 4];
     client.read_exact(&mut reply).await.unwrap();
     assert_eq!(&reply, b":1\r\n");
@@ -190,4 +189,16 @@ async fn a_script_that_runs_keeps_no_request_that_waits_from_being_answered() {
         .await
         .unwrap();
     assert_eq!(executed(&mut connection).await, b":2\r\n");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn no_more_requests_wait_than_are_fetched_for_at_once() {
+    let (mut connection, _client) = one_silent().await;
+    let request = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n";
+    for _ in 0..256 {
+        assert!(connection.gathers(request));
+    }
+    assert!(!connection.gathers(request));
+    connection.execute(request).unwrap();
+    assert_eq!(connection.out, b"$-1\r\n");
 }

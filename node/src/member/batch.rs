@@ -12,7 +12,7 @@ use crate::execute::slot_stats::SlotCost;
 use crate::execute::waits::Wait;
 use crate::keyspace::Hint;
 use protocol::admin::AdminRequest;
-use protocol::resp::{Protocol, ReplyWriter, RequestError, RequestReader};
+use protocol::resp::{Protocol, ReplyWriter, RequestError, RequestLimits, RequestReader};
 use protocol::status::Role;
 
 /// Replies are sent before more requests are executed once they have grown to so many bytes.
@@ -153,6 +153,15 @@ impl Member {
 }
 
 impl State {
+    /// What a client may send.
+    pub(super) fn limits_of(&self, session: SessionId) -> RequestLimits {
+        let session = self.engine.sessions.get(session);
+        RequestLimits {
+            bulk_bytes_max: self.engine.config.bulk_bytes_max,
+            authenticated: session.is_some_and(|session| session.authenticated),
+        }
+    }
+
     /// Whether the lease has ended since the batch began: what was read must have been this
     /// member's to serve until after it was read.
     fn has_lapsed(&self, clock: &Clock) -> bool {

@@ -9,12 +9,13 @@
 use super::{Member, State};
 use crate::execute::session::SessionId;
 use crate::keyspace::{HashedKey, Hint};
-use protocol::resp::{RequestLimits, RequestReader};
+use protocol::resp::RequestReader;
 
 /// Longer requests, and batches of several, are enough work to be executed at once.
 const SHORT_BYTES_MAX: usize = 512;
 
-/// Most requests that wait at once; what was fetched for more would displace itself.
+/// Most requests that are fetched for at once; what was fetched for more would displace itself.
+/// Others run at once meanwhile.
 const REQUESTS_MAX: usize = 256;
 
 /// What is known of a request that has been read: of its first argument, most often a key.
@@ -56,15 +57,6 @@ impl Member {
 }
 
 impl State {
-    /// What a client may send.
-    pub(super) fn limits_of(&self, session: SessionId) -> RequestLimits {
-        let session = self.engine.sessions.get(session);
-        RequestLimits {
-            bulk_bytes_max: self.engine.config.bulk_bytes_max,
-            authenticated: session.is_some_and(|session| session.authenticated),
-        }
-    }
-
     /// Has the memory fetched of all requests that were gathered, when the first of them is to run;
     /// what is known of this one, which is in `buffer` now.
     pub(super) fn begin_gathered(
