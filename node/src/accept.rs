@@ -3,10 +3,10 @@
 use crate::connection::Connection;
 use crate::execute::Engine;
 use crate::execute::session::{Session, SessionId};
-use crate::member::{Connected, Line, Mailbox, Member, Newcomer, Socket};
+use crate::member::{Connected, Line, Mailbox, Member, Newcomer, Own, Socket};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream as StdStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -89,16 +89,17 @@ fn admit(member: &Rc<Member>, mut stream: TcpStream) {
     let now_ms = member.clock.now_ms();
     let opened = member.with(|state| {
         prepare(&state.engine, &(&stream).into())?;
+        let stream = stream.into_std()?;
         let session = open_session(&mut state.engine, (peer, local), stream.as_raw_fd(), now_ms);
-        Ok::<_, io::Error>(session)
+        Ok::<_, io::Error>((stream, session))
     });
     match opened {
-        Ok(session) => start(member, stream, session, Vec::new()),
+        Ok((stream, session)) => start(member, stream, session, Vec::new()),
         Err(error) => tracing::debug!("preparing a connection: {error}"),
     }
 }
 
-/// Starts the task of a connection that was accepted while a script ran.
+/// Serves a connection that was accepted while a script ran.
 fn take_over(member: &Rc<Member>, newcomer: Newcomer) {
     let Newcomer {
         stream,
@@ -106,44 +107,34 @@ fn take_over(member: &Rc<Member>, newcomer: Newcomer) {
         unsent,
         ended,
     } = newcomer;
-    match TcpStream::from_std(stream) {
-        Ok(stream) if !ended => start(member, stream, session, unsent),
-        Ok(_) => member.with(|state| state.engine.close_session(session)),
-        Err(error) => {
-            tracing::warn!("taking over a connection: {error}");
-            member.with(|state| state.engine.close_session(session));
-        }
+    if ended {
+        member.with(|state| state.engine.close_session(session));
+    } else {
+        start(member, stream, session, unsent);
     }
 }
 
-fn start(member: &Rc<Member>, stream: TcpStream, session: SessionId, unsent: Vec<u8>) {
+/// Serves a connection from here on.
+fn start(member: &Rc<Member>, stream: StdStream, session: SessionId, unsent: Vec<u8>) {
     let mailbox = Rc::new(Mailbox::default());
     if !unsent.is_empty() {
         mailbox.stir();
     }
-    let socket = match socket(member, stream, session) {
-        Ok(socket) => socket,
-        Err(error) => {
-            tracing::warn!("handing a connection to an I/O thread: {error}");
-            member.with(|state| state.engine.close_session(session));
-            return;
-        }
+    // An I/O thread serves it, when there are such.
+    let socket = match member.lines.io_threads.get() {
+        None => Socket::Own(Own::new(stream)),
+        Some(threads) => Socket::Served(Box::new(threads.serve(stream, session))),
     };
-    let line = Rc::new(Line::new(socket, unsent, Rc::clone(&mailbox)));
-    member.lines.insert(session, &line);
-    let connection = Connection::new(Rc::clone(member), line, session, Rc::clone(&mailbox));
-    let task = member.spawn_uncounted(connection.run());
+    let line = Rc::new(Line::new(session, socket, unsent, Rc::clone(&mailbox)));
+    if let Err(error) = member.lines.insert(&line) {
+        tracing::warn!("watching a connection: {error}");
+        member.with(|state| state.engine.close_session(session));
+        return;
+    }
+    let connection = Connection::new(Rc::clone(member), line);
+    let task = member.spawn(|_| connection.run());
     let connected = Connected { task, mailbox };
     member.with(|state| state.connections.insert(session, connected));
-}
-
-/// Has an I/O thread serve the connection, when there are such.
-fn socket(member: &Member, stream: TcpStream, session: SessionId) -> io::Result<Socket> {
-    let Some(threads) = member.lines.io_threads.get() else {
-        return Ok(Socket::Own(stream));
-    };
-    let remote = threads.serve(stream.into_std()?, session);
-    Ok(Socket::Served(Box::new(remote)))
 }
 
 /// Why a connection is turned away, while so many are open; that is counted.

@@ -1,31 +1,35 @@
-//! One client's connection: read, execute a batch, wait until its promises are kept, leave the
-//! replies to be written.
+//! What a client's connection goes on with when it cannot be done at once: replies that wait until
+//! their promises are kept, requests that wait, messages, streams, the end.
 //!
-//! They are written when all connections that are ready have had their turn: then the clients'
-//! next requests come together too, and the system is asked for them once instead of each time.
-//!
-//! A connection holds a buffer of its own only for the part of a request that has not arrived
-//! whole; everything else is read into, and executed from, buffers that all connections share.
+//! Everything else is done in rounds ([`crate::member::rounds`]), while this task waits.
 
-mod read;
 #[cfg(test)]
 mod tests;
 
 use crate::execute::mirror::MirrorRequest;
 use crate::execute::session::SessionId;
-use crate::member::{Batch, Gathered, Letter, Line, Mailbox, Member, Next, Settled, State};
+use crate::member::{Batch, Handed, Letter, Line, Member, Next, Settled, State};
 use crate::replicate::{mirror, serve};
 use protocol::admin::AdminRequest;
-use protocol::resp::RequestReader;
-use read::{Event, Stirred};
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// More than this is written at once.
-const HELD_BYTES_MAX: usize = 16 * 1024;
+/// Bytes read at once while a request waits.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Bytes of further requests that are kept while one waits; with more, the end of the connection is
+/// noticed only later.
+const WAITING_BYTES_MAX: usize = 1024 * 1024;
+
+thread_local! {
+    static SHARED: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
 
 /// The reply to what no quorum confirms.
 const NO_REPLICAS: &[u8] =
@@ -33,16 +37,23 @@ const NO_REPLICAS: &[u8] =
 
 pub struct Connection {
     member: Rc<Member>,
-    /// The socket. Only this task reads and writes it, but while a script runs.
     line: Rc<Line>,
-    session: SessionId,
-    mailbox: Rc<Mailbox>,
-    reader: RequestReader,
-    /// The beginning of a request that has not arrived whole.
-    buffer: Vec<u8>,
+    /// Replies that may not be sent yet.
     out: Vec<u8>,
-    /// What is known of the request that the line has gathered.
-    gathered: Option<Gathered>,
+}
+
+/// What there is to go on with.
+enum Event {
+    Batch(Batch),
+    Mail,
+    Ended,
+}
+
+/// What a connection whose request waits has met.
+enum Stirred {
+    Bytes,
+    Mail,
+    Ended,
 }
 
 /// What becomes of the connection after a batch.
@@ -55,21 +66,11 @@ enum Then {
 }
 
 impl Connection {
-    pub fn new(
-        member: Rc<Member>,
-        line: Rc<Line>,
-        session: SessionId,
-        mailbox: Rc<Mailbox>,
-    ) -> Self {
+    pub fn new(member: Rc<Member>, line: Rc<Line>) -> Self {
         Self {
             member,
             line,
-            session,
-            mailbox,
-            reader: RequestReader::default(),
-            buffer: Vec::new(),
             out: Vec::new(),
-            gathered: None,
         }
     }
 
@@ -91,7 +92,7 @@ impl Connection {
 
     async fn serve(&mut self) -> io::Result<()> {
         loop {
-            let mut batch = match self.read_and_execute().await? {
+            let mut batch = match self.event().await? {
                 Event::Batch(batch) => batch,
                 Event::Mail if self.deliver().await? => continue,
                 Event::Mail | Event::Ended => return Ok(()),
@@ -121,7 +122,7 @@ impl Connection {
     /// cannot be kept any more. Its future is seldom needed, so it has a place of its own.
     async fn let_others_in(&mut self, mut batch: Batch) -> Option<Batch> {
         // What has come for the client goes before the replies to what it asks after that.
-        while matches!(batch.next, Next::Yield) && self.mailbox.is_at_rest() {
+        while matches!(batch.next, Next::Yield) && self.line.mailbox.is_at_rest() {
             tokio::task::yield_now().await;
             if self.member.with(|state| state.reign) != batch.reign {
                 return None;
@@ -134,7 +135,7 @@ impl Connection {
     /// Has everything written before the connection ends.
     async fn finish(&mut self) -> io::Result<()> {
         self.flush().await?;
-        if self.line.unwritten() > 0 {
+        if self.line.socket.unwritten() > 0 {
             Box::pin(self.catch_up()).await?;
         }
         Ok(())
@@ -145,7 +146,7 @@ impl Connection {
     async fn deliver(&mut self) -> io::Result<bool> {
         self.flush().await?;
         let reply = std::mem::take(&mut self.out);
-        while let Some(letter) = self.mailbox.take() {
+        while let Some(letter) = self.line.mailbox.take() {
             let Letter {
                 bytes,
                 needed,
@@ -156,14 +157,14 @@ impl Connection {
             let kept = needed <= self.member.with(|state| state.releasable())
                 || self.member.settled(needed, reign).await == Settled::Kept;
             self.member
-                .with(|state| state.less_unsent(self.session, count, 1));
+                .with(|state| state.less_unsent(self.line.session, count, 1));
             if !kept {
                 return Ok(false);
             }
             self.send().await?;
         }
         self.out = reply;
-        Ok(!self.mailbox.hangs_up())
+        Ok(!self.line.mailbox.hangs_up())
     }
 
     /// Waits until the request that waits has been answered, and sends the answer; `false` at the
@@ -176,7 +177,7 @@ impl Connection {
                 Some(left) => {
                     let Ok(stirred) = timeout(left, self.stirred()).await else {
                         deadline_ms = None;
-                        self.member.with(|state| state.time_out(self.session));
+                        self.member.with(|state| state.time_out(self.line.session));
                         continue;
                     };
                     stirred?
@@ -190,7 +191,7 @@ impl Connection {
                         return Ok(false);
                     }
                     // The answer was posted together with this, so it has been sent.
-                    if self.mailbox.take_unblocked() {
+                    if self.line.mailbox.take_unblocked() {
                         return Ok(true);
                     }
                 }
@@ -201,15 +202,15 @@ impl Connection {
     /// Serves a replica from here on.
     async fn stream(&mut self, request: protocol::admin::SyncRequest) -> io::Result<()> {
         self.finish().await?;
-        let mut stream = self.line.duplicate().await?;
+        let mut stream = self.line.duplicate(&self.member.lines.watch).await?;
         serve::stream(&self.member, &mut stream, request).await
     }
 
     /// Serves a client that follows in Redis' own way from here on.
     async fn mirror(&mut self, request: MirrorRequest) -> io::Result<()> {
         self.finish().await?;
-        let mut stream = self.line.duplicate().await?;
-        let own = (self.session, &*self.mailbox);
+        let mut stream = self.line.duplicate(&self.member.lines.watch).await?;
+        let own = (self.line.session, &*self.line.mailbox);
         mirror::stream(&self.member, &mut stream, own, request).await
     }
 
@@ -252,7 +253,7 @@ impl Connection {
                 AdminRequest::Sync(request) => Ok(Then::Stream(Box::new(request))),
                 request => {
                     self.member
-                        .answer(self.session, request, &mut self.out)
+                        .answer(self.line.session, request, &mut self.out)
                         .await;
                     Ok(Then::Again)
                 }
@@ -269,42 +270,84 @@ impl Connection {
         }
     }
 
-    /// Leaves what is to be sent to be written with what other connections have left.
-    async fn send(&mut self) -> io::Result<()> {
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        self.member.with(|state| {
-            let bytes = self.out.len() as u64;
-            state.engine.stats.net_output_bytes += bytes;
-            state.engine.stats.writes += 1;
-            if let Some(session) = state.engine.sessions.get_mut(self.session) {
-                session.traffic.out_bytes += bytes;
-                session.buffers.output = 0;
+    /// Waits for something to go on with.
+    async fn event(&mut self) -> io::Result<Event> {
+        poll_fn(|context| {
+            let line = &self.line;
+            line.idle.set(false);
+            match line.take_handed() {
+                Some(Handed::Batch(batch, out)) => {
+                    self.out = out;
+                    return Poll::Ready(Ok(Event::Batch(batch)));
+                }
+                Some(Handed::Ended) => return Poll::Ready(Ok(Event::Ended)),
+                Some(Handed::Failed(error)) => return Poll::Ready(Err(error)),
+                None => {}
             }
-        });
-        let held = self.line.hold(&mut self.out);
-        self.give_empty_out_back();
-        if held > HELD_BYTES_MAX {
+            if line.mailbox.poll_stirred(context).is_ready() {
+                return Poll::Ready(Ok(Event::Mail));
+            }
+            if line.is_postponed.take() {
+                return Poll::Ready(Ok(Event::Batch(self.execute_buffered())));
+            }
+            line.idle.set(true);
+            self.member.lines.read_on(Rc::clone(line));
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits, while a request does, for mail, more bytes, or the end of the connection.
+    async fn stirred(&mut self) -> io::Result<Stirred> {
+        let line = &self.line;
+        poll_fn(|context| {
+            if line.mailbox.poll_stirred(context).is_ready() {
+                return Poll::Ready(Ok(Stirred::Mail));
+            }
+            if line.input.borrow().buffer.len() >= WAITING_BYTES_MAX {
+                return Poll::Pending;
+            }
+            SHARED.with_borrow_mut(|shared| match line.socket.try_read(shared) {
+                Ok(None) => Poll::Pending,
+                Ok(Some(0)) => Poll::Ready(Ok(Stirred::Ended)),
+                Ok(Some(count)) => {
+                    self.member.with(|state| state.keep(line, &shared[..count]));
+                    Poll::Ready(Ok(Stirred::Bytes))
+                }
+                Err(error) => Poll::Ready(Err(error)),
+            })
+        })
+        .await
+    }
+
+    fn execute_buffered(&mut self) -> Batch {
+        if self.out.capacity() == 0 {
+            self.out = self.member.lines.spares.take();
+        }
+        self.member.execute_buffered(&self.line, &mut self.out)
+    }
+
+    async fn send(&mut self) -> io::Result<()> {
+        let out = std::mem::take(&mut self.out);
+        if self.member.with(|state| state.send(&self.line, out)) {
             return self.flush().await;
         }
-        self.member.lines.write_later(&self.line);
         Ok(())
     }
 
     /// Writes what has been left.
     async fn flush(&mut self) -> io::Result<()> {
-        if self.line.is_stalled() {
+        if self.line.socket.is_stalled() {
             Box::pin(self.catch_up()).await?;
         }
         let bytes = self.line.unsent.take();
         if bytes.is_empty() {
             return Ok(());
         }
-        let sent = self.line.try_write(&bytes)?;
+        let sent = self.line.socket.try_write(&bytes)?;
         if sent < bytes.len() {
-            let rest = (bytes.len() - sent + self.line.unwritten()) as u64;
-            let counted = Counted::new(&self.member, self.session, rest);
+            let rest = (bytes.len() - sent + self.line.socket.unwritten()) as u64;
+            let counted = Counted::new(&self.member, self.line.session, rest);
             self.line.write_all(&bytes[sent..]).await?;
             drop(counted);
         }
@@ -314,8 +357,8 @@ impl Connection {
 
     /// Waits until the socket has taken what an I/O thread holds, which is the client's to read.
     async fn catch_up(&mut self) -> io::Result<()> {
-        let unwritten = self.line.unwritten() as u64;
-        let counted = Counted::new(&self.member, self.session, unwritten);
+        let unwritten = self.line.socket.unwritten() as u64;
+        let counted = Counted::new(&self.member, self.line.session, unwritten);
         let written = self.line.written().await;
         drop(counted);
         written
@@ -355,15 +398,15 @@ fn again_if(goes_on: bool) -> Then {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.member.lines.remove(self.session);
+        self.member.lines.remove(self.line.session);
         self.member.with(|state| {
-            state.connections.remove(&self.session);
-            let session = state.engine.sessions.get(self.session);
+            state.connections.remove(&self.line.session);
+            let session = state.engine.sessions.get(self.line.session);
             let unsent = session.map_or(0, |session| session.unsent.bytes);
-            state.less_unsent(self.session, unsent, 0);
-            state.note_input(self.session, 0);
-            state.feeders.retain(|_, session| *session != self.session);
-            state.engine.close_session(self.session);
+            state.less_unsent(self.line.session, unsent, 0);
+            state.note_input(self.line.session, 0);
+            state.feeders.retain(|_, session| *session != self.line.session);
+            state.engine.close_session(self.line.session);
         });
     }
 }

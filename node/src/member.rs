@@ -3,8 +3,8 @@
 //! Everything runs on one thread, as tasks of one runtime. A task borrows [`State`] for as long as
 //! it computes and never across an await; what it waits for is said by one of the [`Signals`].
 //!
-//! `gather` and `batch` execute what clients send, `deliver` brings to connections what is for them
-//! beside their replies, `peers` brings messages to other members, `roles` decides what this member
+//! `rounds` serves the clients; `input`, `gather` and `batch` execute what they send, `reply` leaves
+//! the replies to be written, `deliver` brings to connections what is for them beside that, `peers` brings messages to other members, `roles` decides what this member
 //! is, `admin` answers the `KV.*` commands, `report` says how it is doing, `housekeeping` does what
 //! has to be done regularly.
 
@@ -15,24 +15,30 @@ mod batch;
 mod deliver;
 mod gather;
 pub mod housekeeping;
+mod input;
 mod io_threads;
 mod line;
 mod lines;
 mod mailbox;
 pub mod peers;
+mod reply;
 mod report;
 mod roles;
+pub mod rounds;
 mod script_limit;
+mod socket;
 mod turn;
+mod watch;
 
 pub use batch::{Batch, Next};
 pub use deliver::Connected;
-pub use gather::Gathered;
 pub use io_threads::IoThreads;
-pub use line::{KEPT_BYTES, Line, Socket};
+pub use line::{Handed, Line};
 pub use lines::{Lines, Newcomer};
 pub use mailbox::{Letter, Mailbox};
 pub use script_limit::Pulse;
+pub use socket::{Own, Socket};
+pub use watch::Watch;
 
 use crate::clock::{Clock, cpu_time, ticks};
 use crate::execute::Engine;
@@ -50,6 +56,7 @@ use protocol::status::{Follower, Link, MigrationProgress, Role};
 use protocol::topology::{Consistency, Shard, Topology};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -139,8 +146,6 @@ pub struct State {
     pub lines: Rc<Lines>,
     /// Requests that a batch has read ahead; kept for their memory.
     ahead: ahead::Ahead,
-    /// Slots and hashes of what connections have read, until the first of it runs.
-    gathered: Vec<(u16, u64)>,
     /// Grows whenever a request that waits may run.
     pub changes: u64,
     name: String,
@@ -182,13 +187,18 @@ pub enum Settled {
 const PATIENCE_LEASES: u64 = 2;
 
 impl Member {
-    pub fn new(options: Options, config: Config, directory: Option<Directory>, meta: Meta) -> Self {
+    pub fn new(
+        options: Options,
+        config: Config,
+        directory: Option<Directory>,
+        meta: Meta,
+    ) -> io::Result<Self> {
         let clock = Clock::default();
         let seed = uuid::Uuid::new_v4().as_u64_pair();
         let mut engine = Engine::new(seed.0 ^ seed.1, config);
         engine.view.facts.member_id.clone_from(&meta.id);
         engine.stall = Some(std::thread::sleep);
-        let lines = Rc::new(Lines::default());
+        let lines = Rc::new(Lines::new()?);
         let (monotonic_ms, unix_ms) = (move || clock.monotonic_ms(), move || clock.now_ms());
         let decide = script_limit::decide(Rc::clone(&lines), monotonic_ms, unix_ms);
         engine.interrupt = Some(decide);
@@ -232,12 +242,11 @@ impl Member {
             signals: Rc::clone(&signals),
             lines: Rc::clone(&lines),
             ahead: ahead::Ahead::default(),
-            gathered: Vec::new(),
             changes: 0,
             name: options.name.clone(),
             cluster: options.cluster,
         };
-        Self {
+        Ok(Self {
             options,
             clock,
             directory,
@@ -246,7 +255,7 @@ impl Member {
             state: RefCell::new(state),
             full_syncs: tokio::sync::Semaphore::new(FULL_SYNCS_MAX),
             meta_lock: tokio::sync::Mutex::new(()),
-        }
+        })
     }
 
     /// Runs `with` on the state. Never called while another call is under way.
@@ -259,11 +268,7 @@ impl Member {
     where
         F: Future<Output = ()> + 'static,
     {
-        self.spawn_uncounted(Turns::of(Rc::clone(self), task(Rc::clone(self))))
-    }
-
-    /// Starts a task that counts its turns itself, as connections do where requests run.
-    pub fn spawn_uncounted(&self, task: impl Future<Output = ()> + 'static) -> AbortHandle {
+        let task = Turns::of(Rc::clone(self), task(Rc::clone(self)));
         tokio::task::spawn_local(task).abort_handle()
     }
 

@@ -5,7 +5,7 @@ use crate::commands;
 use crate::execute::config::{Config, find, memory};
 use crate::http;
 use crate::log::files::Meta;
-use crate::member::{IoThreads, Member, housekeeping, peers};
+use crate::member::{IoThreads, Member, housekeeping, peers, rounds};
 use crate::migrate::source;
 use crate::options::Options;
 use crate::persist::{self, new_id, rewrite};
@@ -54,7 +54,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         ),
     };
     let topology = meta.topology.clone();
-    let member = Rc::new(Member::new(options, config, directory, meta));
+    let member = Member::new(options, config, directory, meta);
+    let member = Rc::new(member.context("watching connections")?);
     prepare(&member)?;
     if let Some(topology) = topology.filter(|_| member.options.cluster) {
         member.with(|state| state.use_topology(topology.into()));
@@ -64,7 +65,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         .into_iter()
         .map(|listener| member.spawn(|member| accept(member, listener)))
         .collect();
-    member.spawn(async |member| member.lines.write().await);
+    rounds::start(&member).context("watching connections")?;
     start_io_threads(&member)?;
     member.spawn(housekeeping::flush);
     member.spawn(housekeeping::tick);

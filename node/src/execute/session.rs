@@ -14,6 +14,22 @@ use std::rc::Rc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SessionId(usize);
 
+impl SessionId {
+    /// A number that no other open session has.
+    pub fn number(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The handle of the session with this number.
+    pub fn of_number(number: u64) -> Self {
+        Self(usize::try_from(number).unwrap_or(usize::MAX))
+    }
+
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// `CLIENT REPLY`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReplyMode {

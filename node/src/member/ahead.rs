@@ -56,8 +56,7 @@ impl Ahead {
         buffer: &[u8],
         limits: RequestLimits,
     ) -> Stop {
-        self.arguments.clear();
-        self.requests.clear();
+        self.clear();
         // What a client may send depends on its authentication, which the next request may be.
         let max = if limits.authenticated {
             REQUESTS_MAX
@@ -76,7 +75,7 @@ impl Ahead {
                     }
                     return Stop::Enough;
                 }
-                Ok(true) => self.take(reader),
+                Ok(true) => self.take(reader, buffer),
                 Ok(false) => return Stop::More,
                 Err(error) => return Stop::Broken(error),
             }
@@ -84,16 +83,55 @@ impl Ahead {
         Stop::Enough
     }
 
-    fn take(&mut self, reader: &mut RequestReader) {
+    /// Adds a request that begins where the reader stands, if it is whole, ends with the buffer, and
+    /// asks for keys: most others have more to do than to wait for memory.
+    pub fn add_short(
+        &mut self,
+        reader: &mut RequestReader,
+        buffer: &[u8],
+        limits: RequestLimits,
+    ) -> bool {
+        // An error is met again when this is executed alone.
+        let whole = reader.read(buffer, limits).is_ok_and(|whole| whole);
+        if !whole || reader.consumed() < buffer.len() || reader.is_inline() {
+            return false;
+        }
+        let name = &buffer[reader.ranges()[0].clone()];
+        let waits_for_memory =
+            |command: &Command| command.has_keys() && command.group != Group::Scripting;
+        let fits = self.command_of(name).is_some_and(waits_for_memory);
+        if fits {
+            self.take(reader, buffer);
+        }
+        fits
+    }
+
+    pub fn clear(&mut self) {
+        self.arguments.clear();
+        self.requests.clear();
+    }
+
+    fn take(&mut self, reader: &mut RequestReader, buffer: &[u8]) {
         let first = self.arguments.len();
         self.arguments.extend(reader.ranges().iter().cloned());
+        let name = reader.ranges().first();
+        let command = name.and_then(|name| self.command_of(&buffer[name.clone()]));
         self.requests.push(Request {
             arguments: first..self.arguments.len(),
             end: reader.consumed(),
-            command: None,
+            command,
             hint: Hint::default(),
         });
         reader.start_next(reader.consumed());
+    }
+
+    fn command_of(&mut self, name: &[u8]) -> Option<&'static Command> {
+        let again = |last: &&Command| last.name.as_bytes().eq_ignore_ascii_case(name);
+        if !self.last.as_ref().is_some_and(again) {
+            let found = CommandTable.by_word(name);
+            self.last = found.filter(|command| command.subcommands.is_empty());
+        }
+        self.last
     }
 
     /// The arguments of all requests, one request after the other.
@@ -102,18 +140,16 @@ impl Ahead {
         ranges.map(|range| &buffer[range.clone()]).collect()
     }
 
-    /// Computes slots and hashes of the keys, of which one may be known, and has their memory
-    /// fetched.
-    pub fn prefetch(&mut self, keyspace: &Keyspace, known: &Hint, words: &[&[u8]]) {
+    /// Computes slots and hashes of the keys, and has their memory fetched.
+    pub fn prefetch(&mut self, keyspace: &Keyspace, words: &[&[u8]]) {
         self.keys.clear();
-        self.find_commands(words);
         // What is sent together is mostly of one kind.
         let command = self.requests.first().and_then(|first| first.command);
         let is_script = command.is_some_and(|command| command.group == Group::Scripting);
         let place = if is_script { SCRIPT_KEY } else { 1 };
         for request in &mut self.requests {
             if let Some(key) = words[request.arguments.clone()].get(place) {
-                let key = keyspace.hashed_with(known, key);
+                let key = keyspace.hashed(key);
                 request.hint = Hint::of(&key);
                 self.keys.push((key.slot, key.hash));
             }
@@ -137,25 +173,6 @@ impl Ahead {
                 Some((keyspace.hashed_with(&request.hint, key), *member))
             });
             keyspace.prefetch_members(members);
-        }
-    }
-
-    fn find_commands(&mut self, words: &[&[u8]]) {
-        let (mut name, mut command) = (&b""[..], None);
-        for request in &mut self.requests {
-            let Some(&first) = words[request.arguments.clone()].first() else {
-                continue;
-            };
-            if first != name {
-                name = first;
-                let again = |last: &&Command| last.name.as_bytes().eq_ignore_ascii_case(name);
-                command = self.last.filter(again).or_else(|| {
-                    let found = CommandTable.by_word(name);
-                    found.filter(|command| command.subcommands.is_empty())
-                });
-                self.last = command;
-            }
-            request.command = command;
         }
     }
 

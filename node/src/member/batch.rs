@@ -1,9 +1,8 @@
 //! Executes what a client has sent: as many requests as its bytes hold, then one record of effects.
 
 use super::ahead::{Ahead, Stop};
-use super::{Gathered, Member, State};
+use super::{Member, State};
 use crate::acl::file;
-use crate::clock::Clock;
 use crate::commands::{Command, Group, flag};
 use crate::execute::Outcome;
 use crate::execute::mirror::MirrorRequest;
@@ -73,67 +72,104 @@ impl Batch {
             ..self
         }
     }
+}
 
-    /// Whether it only brought a further part of a request.
-    pub fn has_done_nothing(&self) -> bool {
-        matches!(self.next, Next::Read) && self.used == 0 && self.replies == 0 && self.needed == 0
-    }
+/// What running requests has come to so far.
+#[derive(Debug, Default, Clone, Copy)]
+struct Done {
+    needed: u64,
+    /// Data was read or written.
+    served: bool,
+    /// Bytes of the requests that are done with.
+    used: usize,
+    replies: usize,
 }
 
 impl Member {
-    /// Executes the requests in `buffer`, which begins where the next request does, or holds the
-    /// one that was gathered.
+    /// Executes the requests in `buffer`, which begins where the next request does.
     pub fn execute(
         &self,
         session: SessionId,
-        gathered: Option<Gathered>,
         reader: &mut RequestReader,
         buffer: &[u8],
         out: &mut Vec<u8>,
     ) -> Batch {
         let now_ms = self.clock.now_ms();
         let state = &mut *self.state.borrow_mut();
-        let known = gathered.map(|gathered| state.begin_gathered(gathered, reader, buffer));
-        if state.is_cluster() {
-            state.engine.view.lease_valid = state.lease_end_ms > self.clock.monotonic_ms();
-        }
-        if state.is_too_much(session, buffer.len()) {
+        state.look_at_lease();
+        if state.is_too_much(session, buffer.len(), now_ms) {
             return state.end_of_evicted();
         }
-        let mut run = Run {
-            state,
-            session,
-            known: known.unwrap_or_default(),
-            now_ms,
-            needed: 0,
-            served: false,
-            used: 0,
-            replies: 0,
-        };
+        let mut run = Run::new(state, session, now_ms);
         let next = run.requests(reader, buffer, out);
-        let (needed, served, used) = (run.needed, run.served, run.used);
-        let replies = run.replies;
-        if state.engine.busy.stops {
+        let done = run.done;
+        state.conclude(session, (next, done), buffer.len(), now_ms, out)
+    }
+}
+
+impl State {
+    /// Notes whether the lease lasts, before something is executed.
+    pub(super) fn look_at_lease(&mut self) {
+        if self.is_cluster() {
+            self.engine.view.lease_valid = self.lease_end_ms > self.clock.monotonic_ms();
+        }
+    }
+
+    /// Executes one request that has been read whole, of so many bytes.
+    pub(super) fn execute_one(
+        &mut self,
+        session: SessionId,
+        (command, arguments): (Option<&'static Command>, &[&[u8]]),
+        bytes: usize,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Batch {
+        if self.is_too_much(session, bytes, now_ms) {
+            return self.end_of_evicted();
+        }
+        let mut run = Run::new(self, session, now_ms);
+        let next = run.request(command, arguments, out).unwrap_or(Next::Read);
+        let mut done = run.done;
+        if !matches!(next, Next::Frozen) {
+            done.used = bytes;
+        }
+        self.conclude(session, (next, done), bytes, now_ms, out)
+    }
+
+    /// Takes in what running requests has come to, of so many bytes received.
+    fn conclude(
+        &mut self,
+        session: SessionId,
+        (next, done): (Next, Done),
+        received: usize,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Batch {
+        let Done { used, replies, .. } = done;
+        if self.engine.busy.stops {
             out.clear();
             self.signals.stop.notify_one();
-            return state.end_of_all(used);
+            return self.end_of_all(used);
         }
-        state.engine.stats.net_input_bytes += used as u64;
-        state.engine.stats.reads += 1;
-        let end = state.append_effects();
-        state.note_done(session, used, buffer.len() - used, end);
-        if let Some(session) = state.engine.sessions.get_mut(session) {
+        self.engine.stats.net_input_bytes += used as u64;
+        self.engine.stats.reads += 1;
+        let end = self.append_effects();
+        if let Some(session) = self.engine.sessions.get_mut(session) {
+            session.query_bytes = received - used;
+            session.traffic.in_bytes += used as u64;
+            session.written = end.unwrap_or(session.written);
             let (bytes, room) = (out.len(), out.capacity());
             session.buffers.note_output(bytes, room, now_ms);
         }
-        let mut needed = needed.max(end.unwrap_or(0));
+        self.engine.limit_clients(session);
+        let mut needed = done.needed.max(end.unwrap_or(0));
         if end.is_some() {
             self.signals.flush.notify_one();
         }
-        let next = state.wait(session, next, out);
-        state.deliver(end.unwrap_or(0));
-        let lapsed = served && state.has_lapsed(&self.clock);
-        let next = if lapsed || state.is_too_long(session, out.len()) {
+        let next = self.wait(session, next, out);
+        self.deliver(end.unwrap_or(0));
+        let lapsed = done.served && self.has_lapsed();
+        let next = if lapsed || self.is_too_long(session, out.len()) {
             // There is nothing whose promise would have to be kept.
             needed = 0;
             out.clear();
@@ -144,15 +180,20 @@ impl Member {
         Batch {
             next,
             needed,
-            reign: state.reign,
-            changes: state.changes,
+            reign: self.reign,
+            changes: self.changes,
             used,
             replies,
         }
     }
-}
 
-impl State {
+    /// Whether nothing is left to do for a batch but to send its replies.
+    pub(super) fn is_settled(&self, batch: &Batch) -> bool {
+        matches!(batch.next, Next::Read)
+            && batch.needed <= self.releasable()
+            && !self.disk_is_behind()
+    }
+
     /// What a client may send.
     pub(super) fn limits_of(&self, session: SessionId) -> RequestLimits {
         let session = self.engine.sessions.get(session);
@@ -164,10 +205,10 @@ impl State {
 
     /// Whether the lease has ended since the batch began: what was read must have been this
     /// member's to serve until after it was read.
-    fn has_lapsed(&self, clock: &Clock) -> bool {
+    fn has_lapsed(&self) -> bool {
         self.is_cluster()
             && self.role() == Role::Primary
-            && self.lease_end_ms <= clock.monotonic_ms()
+            && self.lease_end_ms <= self.clock.monotonic_ms()
             && self.engine.view.lease_valid
     }
 
@@ -186,11 +227,12 @@ impl State {
     }
 
     /// Notes what a client has sent; `true` when it was evicted for it: nothing of it is executed.
-    fn is_too_much(&mut self, id: SessionId, bytes: usize) -> bool {
+    fn is_too_much(&mut self, id: SessionId, bytes: usize, now_ms: u64) -> bool {
         let Some(session) = self.engine.sessions.get_mut(id) else {
             return false;
         };
         session.query_bytes = bytes;
+        session.last_used_ms = now_ms;
         self.engine.limit_clients(id);
         let session = self.engine.sessions.get(id);
         session.is_some_and(|session| session.evicted)
@@ -225,36 +267,25 @@ impl State {
             replies: 0,
         }
     }
-
-    /// Notes on the session what a batch came to.
-    fn note_done(&mut self, id: SessionId, used: usize, left: usize, end: Option<u64>) {
-        let Some(session) = self.engine.sessions.get_mut(id) else {
-            return;
-        };
-        session.query_bytes = left;
-        session.traffic.in_bytes += used as u64;
-        if let Some(end) = end {
-            session.written = end;
-        }
-        self.engine.limit_clients(id);
-    }
 }
 
 struct Run<'a> {
     state: &'a mut State,
     session: SessionId,
-    /// Of the first key of the first request.
-    known: Hint,
     now_ms: u64,
-    needed: u64,
-    /// Data was read or written.
-    served: bool,
-    /// Bytes of the requests that are done with.
-    used: usize,
-    replies: usize,
+    done: Done,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(state: &'a mut State, session: SessionId, now_ms: u64) -> Self {
+        Self {
+            state,
+            session,
+            now_ms,
+            done: Done::default(),
+        }
+    }
+
     fn requests(&mut self, reader: &mut RequestReader, buffer: &[u8], out: &mut Vec<u8>) -> Next {
         let mut ahead = std::mem::take(&mut self.state.ahead);
         let next = loop {
@@ -271,10 +302,10 @@ impl Run<'_> {
             }
             self.state.engine.timing.begin_run();
             let words = ahead.words(buffer);
-            ahead.prefetch(&self.state.engine.keyspace, &self.known, &words);
+            ahead.prefetch(&self.state.engine.keyspace, &words);
             if let Some(next) = self.run_ahead(&ahead, &words, out) {
                 // What was read ahead is read again from the first request that did not run.
-                reader.start_next(self.used);
+                reader.start_next(self.done.used);
                 break next;
             }
             match stop {
@@ -301,9 +332,9 @@ impl Run<'_> {
             self.request(None, &arguments, out)
         };
         if !matches!(next, Some(Next::Frozen)) {
-            self.used = reader.consumed();
+            self.done.used = reader.consumed();
         }
-        reader.start_next(self.used);
+        reader.start_next(self.done.used);
         next
     }
 
@@ -314,7 +345,7 @@ impl Run<'_> {
             let next = self.request(ahead.command(index), arguments, out);
             self.state.engine.hint = Hint::default();
             if !matches!(next, Some(Next::Frozen)) {
-                self.used = ahead.end(index);
+                self.done.used = ahead.end(index);
             }
             if next.is_some() {
                 return next;
@@ -356,9 +387,9 @@ impl Run<'_> {
             };
             engine.count_slot_cost(arguments, cost);
         }
-        self.replies += usize::from(out.len() > before);
+        self.done.replies += usize::from(out.len() > before);
         if let Some(command) = engine.last_command.filter(|command| touches_data(command)) {
-            self.served = true;
+            self.done.served = true;
             self.need(command, arguments);
         }
         match outcome {
@@ -392,7 +423,7 @@ impl Run<'_> {
                 .max()
                 .unwrap_or(0)
         };
-        self.needed = self.needed.max(needed);
+        self.done.needed = self.done.needed.max(needed);
     }
 }
 

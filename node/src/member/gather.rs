@@ -1,81 +1,121 @@
 //! Requests of many connections that have been read and are to run together, so that the processor
 //! can fetch the memory of all their keys at once, as [`super::ahead`] does for what one connection
 //! sends together.
-//!
-//! The tasks of all connections that are ready read one request each and go to the end of the
-//! queue. When the first of them has its turn again, everything is fetched; then they run, one by
-//! one.
 
-use super::{Member, State};
-use crate::execute::session::SessionId;
-use crate::keyspace::{HashedKey, Hint};
+use super::ahead::Ahead;
+use super::{Line, Member, State};
+use crate::keyspace::Hint;
 use protocol::resp::RequestReader;
+use std::ops::Range;
+use std::rc::Rc;
 
 /// Longer requests, and batches of several, are enough work to be executed at once.
 const SHORT_BYTES_MAX: usize = 512;
 
-/// Most requests that are fetched for at once; what was fetched for more would displace itself.
-/// Others run at once meanwhile.
-const REQUESTS_MAX: usize = 256;
+/// Most requests that are fetched for at once; what was fetched for more would displace itself, and
+/// others wait meanwhile.
+pub const REQUESTS_MAX: usize = 64;
 
-/// What is known of a request that has been read: of its first argument, most often a key.
-#[derive(Debug, Clone, Copy)]
+/// Bytes read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// What has been read and not been executed.
 pub struct Gathered {
-    slot: u16,
-    hash: u64,
+    /// The requests, one after the other, and room to read into.
+    bytes: Box<[u8]>,
+    used: usize,
+    reader: RequestReader,
+    ahead: Ahead,
+    /// Whose they are.
+    lines: Vec<Rc<Line>>,
 }
 
-impl Member {
-    /// Reads what a connection has received, if that is one request and no more; the reader holds
-    /// it then. Whatever else it is has to be executed at once.
-    pub fn gather(
-        &self,
-        session: SessionId,
-        reader: &mut RequestReader,
-        bytes: &[u8],
-    ) -> Option<Gathered> {
-        let state = &mut *self.state.borrow_mut();
-        if bytes.len() > SHORT_BYTES_MAX || state.gathered.len() >= REQUESTS_MAX {
-            return None;
+impl Default for Gathered {
+    fn default() -> Self {
+        Self {
+            bytes: vec![0; REQUESTS_MAX * SHORT_BYTES_MAX + READ_BYTES].into(),
+            used: 0,
+            reader: RequestReader::default(),
+            ahead: Ahead::default(),
+            lines: Vec::new(),
         }
-        let limits = state.limits_of(session);
-        // An error is met again when this is executed.
-        let whole = limits.authenticated && reader.read(bytes, limits).is_ok_and(|whole| whole);
-        if !whole || reader.consumed() < bytes.len() {
-            return None;
-        }
-        let key = reader.ranges().get(1)?.clone();
-        let keyspace = &state.engine.keyspace;
-        let key = keyspace.hashed(&bytes[key]);
-        keyspace.prefetch_table(key.slot);
-        state.gathered.push((key.slot, key.hash));
-        Some(Gathered {
-            slot: key.slot,
-            hash: key.hash,
-        })
     }
 }
 
-impl State {
-    /// Has the memory fetched of all requests that were gathered, when the first of them is to run;
-    /// what is known of this one, which is in `buffer` now.
-    pub(super) fn begin_gathered(
-        &mut self,
-        gathered: Gathered,
-        reader: &RequestReader,
-        buffer: &[u8],
-    ) -> Hint {
-        let keyspace = &self.engine.keyspace;
-        if !self.gathered.is_empty() {
-            keyspace.prefetch(&self.gathered);
-            self.gathered.clear();
+impl Gathered {
+    /// Where the next connection is read into.
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.used..][..READ_BYTES]
+    }
+
+    /// Keeps what was read, if it is one short request. Otherwise it is to be executed at once, but
+    /// after all that has been kept: as a script it could keep the others for long.
+    pub fn keep(&mut self, state: &State, line: &Rc<Line>, count: usize) -> bool {
+        if count > SHORT_BYTES_MAX || !line.input.borrow().buffer.is_empty() {
+            return false;
         }
-        reader.ranges().get(1).map_or_else(Hint::default, |range| {
-            Hint::of(&HashedKey {
-                bytes: &buffer[range.clone()],
-                slot: gathered.slot,
-                hash: gathered.hash,
-            })
-        })
+        let end = self.used + count;
+        self.reader.start_next(self.used);
+        let limits = state.limits_of(line.session);
+        // What nobody knows yet is answered at once.
+        let keeps = limits.authenticated
+            && self
+                .ahead
+                .add_short(&mut self.reader, &self.bytes[..end], limits);
+        if keeps {
+            self.used = end;
+            self.lines.push(Rc::clone(line));
+        }
+        keeps
+    }
+
+    /// Where the bytes are that were read into the room last.
+    pub fn place(&self, count: usize) -> Range<usize> {
+        self.used..self.used + count
+    }
+
+    pub fn read(&self, place: Range<usize>) -> &[u8] {
+        &self.bytes[place]
+    }
+
+    /// Executes what has been kept, and leaves the replies to be written.
+    pub fn execute(&mut self, member: &Member) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let now_ms = member.clock.now_ms();
+        let state = &mut *member.state.borrow_mut();
+        state.look_at_lease();
+        let words = self.ahead.words(&self.bytes[..self.used]);
+        self.ahead.prefetch(&state.engine.keyspace, &words);
+        state.engine.timing.begin_run();
+        let mut start = 0;
+        for (index, line) in self.lines.drain(..).enumerate() {
+            let end = self.ahead.end(index);
+            let bytes = &self.bytes[start..end];
+            start = end;
+            if !line.is_free() {
+                // What has come for the client, by the others' requests, goes first.
+                state.keep(&line, bytes);
+                line.is_postponed.set(true);
+                continue;
+            }
+            let mut out = member.lines.spares.take();
+            state.engine.hint = self.ahead.hint(index);
+            let request = (
+                self.ahead.command(index),
+                self.ahead.arguments(index, &words),
+            );
+            let batch = state.execute_one(line.session, request, bytes.len(), now_ms, &mut out);
+            if batch.used < bytes.len() {
+                state.keep(&line, &bytes[batch.used..]);
+            }
+            state.leave(&line, batch, out);
+            member.lines.read_on(line);
+        }
+        state.engine.hint = Hint::default();
+        state.engine.timing.end_run();
+        self.ahead.clear();
+        self.used = 0;
     }
 }

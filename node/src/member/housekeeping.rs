@@ -3,6 +3,7 @@
 
 use super::{Member, State};
 use crate::execute::config::Fsync;
+use crate::execute::session::Class;
 use crate::logging;
 use protocol::status::Role;
 use std::rc::Rc;
@@ -82,6 +83,7 @@ pub async fn tick(member: Rc<Member>) {
             if ticks % PROCESS_TICKS == 0 {
                 state.look_at_process();
                 state.check_outputs();
+                state.end_idle(now_ms);
             }
             state.engine.timing.note_tick(began_ns);
         });
@@ -178,6 +180,24 @@ impl State {
         }
         let backlog_bytes = self.engine.config.backlog_bytes.max(BACKLOG_BYTES_MIN);
         self.log.set_recent_bytes_max(backlog_bytes);
+    }
+
+    /// Ends the connections of clients that have been silent for longer than `timeout` allows. Who
+    /// listens, or waits for something, may be silent.
+    fn end_idle(&mut self, now_ms: u64) {
+        let limit_ms = u64::from(self.engine.config.timeout_seconds) * 1000;
+        if limit_ms == 0 {
+            return;
+        }
+        for (id, session) in self.engine.sessions.iter() {
+            if now_ms.saturating_sub(session.last_used_ms) >= limit_ms
+                && session.class() != Class::PubSub
+                && self.lines.is_idle(id)
+                && let Some(connection) = self.connections.get(&id)
+            {
+                connection.mailbox.hang_up();
+            }
+        }
     }
 
     /// Reads what the kernel says of the process; nothing is shown where `/proc` is not there.

@@ -18,12 +18,10 @@ use std::net::TcpStream as StdStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::Poll;
 use std::thread::JoinHandle;
 use thread::{Order, Orders, Thread, Told};
-use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
-use tokio::task::coop::poll_proceed;
 
 /// A thread's stack; it recurses nowhere.
 const STACK_BYTES: usize = 256 * 1024;
@@ -69,7 +67,6 @@ impl IoThreads {
             pipe,
             threads: Rc::clone(self),
             worker,
-            waker: RefCell::new(None),
         }
     }
 
@@ -92,14 +89,14 @@ impl IoThreads {
         }
     }
 
-    /// Wakes connections of which the threads tell, and gives the threads their orders. It runs
+    /// Has connections served of which the threads tell, and gives the threads their orders. It runs
     /// behind all connections that were ready when the first of them ordered something.
     pub async fn exchange(&self, lines: &Lines) {
         let mut told = Vec::new();
         loop {
             self.told.notify.notified().await;
             self.told.take(&mut told);
-            told.drain(..).for_each(|session| lines.wake(session));
+            told.drain(..).for_each(|session| lines.meet(session));
             self.give_orders();
         }
     }
@@ -148,8 +145,6 @@ pub struct Remote {
     pipe: Arc<Pipe>,
     threads: Rc<IoThreads>,
     worker: usize,
-    /// Of the connection's task.
-    waker: RefCell<Option<Waker>>,
 }
 
 impl Remote {
@@ -161,69 +156,42 @@ impl Remote {
         }
     }
 
-    fn wait(&self, context: &Context) {
-        let mut waker = self.waker.borrow_mut();
-        match &mut *waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => *waker = Some(context.waker().clone()),
-        }
-    }
-
-    /// The thread has told of it.
-    pub fn wake(&self) {
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
-        }
-    }
-
-    pub fn poll_read(&self, context: &mut Context, read: &mut ReadBuf) -> Poll<io::Result<()>> {
-        // A client that sends without end must not keep the executor from the others.
-        let turn = ready!(poll_proceed(context));
+    /// How many bytes were read, none at the end; `None` when there is nothing to read: then the
+    /// thread tells of more.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let mut input = self.pipe.input();
-        let count = input.waiting().len().min(read.remaining());
+        let count = input.waiting().len().min(buffer.len());
         if count > 0 {
-            read.put_slice(&input.waiting()[..count]);
+            buffer[..count].copy_from_slice(&input.waiting()[..count]);
             let asks = input.take(count);
             drop(input);
             if asks {
                 self.ask();
             }
-            turn.made_progress();
-            return Poll::Ready(Ok(()));
+            return Ok(Some(count));
         }
         match input.ended() {
-            Some(End::Closed) => Poll::Ready(Ok(())),
-            Some(End::Failed(failure)) => Poll::Ready(Err(failure.into())),
+            Some(End::Closed) => Ok(Some(0)),
+            Some(End::Failed(failure)) => Err(failure.into()),
             None => {
                 input.wait();
-                self.wait(context);
-                Poll::Pending
+                Ok(None)
             }
         }
     }
 
-    /// Hands over what there is room for; says how many bytes.
+    /// Hands over what there is room for; says how many bytes. Without any, the thread tells when
+    /// there is room.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.pipe.output().put(bytes)?;
-        if count > 0 {
-            self.ask();
-        }
-        Ok(count)
-    }
-
-    pub fn poll_write(&self, context: &mut Context, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let turn = ready!(poll_proceed(context));
         let mut output = self.pipe.output();
         let count = output.put(bytes)?;
-        if count == 0 && !bytes.is_empty() {
+        if count == 0 {
             output.wait();
-            self.wait(context);
-            return Poll::Pending;
+            return Ok(0);
         }
         drop(output);
         self.ask();
-        turn.made_progress();
-        Poll::Ready(Ok(count))
+        Ok(count)
     }
 
     /// Bytes that have been handed over and are not in the socket.
@@ -236,8 +204,8 @@ impl Remote {
         self.pipe.output().is_stalled()
     }
 
-    /// Waits until everything is in the socket.
-    pub fn poll_written(&self, context: &mut Context) -> Poll<io::Result<()>> {
+    /// Ready when everything is in the socket; else the thread tells.
+    pub fn written(&self) -> Poll<io::Result<()>> {
         let mut output = self.pipe.output();
         if let Some(failure) = output.failure() {
             return Poll::Ready(Err(failure.into()));
@@ -246,12 +214,11 @@ impl Remote {
             return Poll::Ready(Ok(()));
         }
         output.wait();
-        self.wait(context);
         Poll::Pending
     }
 
-    /// Waits until the thread has let go of the socket; gives another handle of it.
-    pub fn poll_detached(&self, context: &mut Context) -> Poll<io::Result<TcpStream>> {
+    /// Another handle of the socket, ready when the thread has let go of it; else it tells.
+    pub fn detached(&self) -> Poll<io::Result<TcpStream>> {
         let mut output = self.pipe.output();
         if let Some(failure) = output.failure() {
             return Poll::Ready(Err(failure.into()));
@@ -263,7 +230,6 @@ impl Remote {
         output.end_service(Service::Detaches);
         output.wait();
         drop(output);
-        self.wait(context);
         self.ask();
         Poll::Pending
     }
@@ -324,37 +290,39 @@ mod tests {
     }
 
     /// Waits for something that a thread tells of, as the executor does.
-    async fn until<T>(remote: &Remote, mut ready: impl FnMut(&mut Context) -> Poll<T>) -> T {
+    async fn until<T>(remote: &Remote, mut ready: impl FnMut() -> Poll<T>) -> T {
         let threads = &remote.threads;
-        let told = async {
-            loop {
-                threads.give_orders();
-                threads.told.notify.notified().await;
-                threads.told.take(&mut Vec::new());
-                remote.wake();
+        loop {
+            if let Poll::Ready(value) = ready() {
+                return value;
             }
-        };
-        tokio::select! {
-            value = poll_fn(&mut ready) => value,
-            () = told => unreachable!("it does not end"),
+            threads.give_orders();
+            threads.told.notify.notified().await;
+            threads.told.take(&mut Vec::new());
         }
+    }
+
+    /// Ready when something was done.
+    fn done<T>(tried: io::Result<Option<T>>) -> Poll<io::Result<T>> {
+        tried
+            .transpose()
+            .map_or(Poll::Pending, |done| Poll::Ready(done))
     }
 
     async fn received(remote: &Remote) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; 64 * 1024];
-        let mut read = ReadBuf::new(&mut bytes);
-        until(remote, |context| remote.poll_read(context, &mut read)).await?;
-        Ok(read.filled().to_vec())
+        let count = until(remote, || done(remote.try_read(&mut bytes))).await?;
+        bytes.truncate(count);
+        Ok(bytes)
     }
 
     async fn write(remote: &Remote, mut bytes: &[u8]) {
+        let some = |count: usize| (count > 0).then_some(count);
         while !bytes.is_empty() {
-            let count = until(remote, |context| remote.poll_write(context, bytes)).await;
-            bytes = &bytes[count.unwrap()..];
+            let count = until(remote, || done(remote.try_write(bytes).map(some)));
+            bytes = &bytes[count.await.unwrap()..];
         }
-        until(remote, |context| remote.poll_written(context))
-            .await
-            .unwrap();
+        until(remote, || remote.written()).await.unwrap();
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -404,13 +372,11 @@ mod tests {
         let chunk = vec![b'x'; 32 * 1024];
         let mut sent = 0;
         while !remote.is_stalled() {
-            let count = until(&remote, |context| {
+            let count = until(&remote, || {
                 let count = remote.try_write(&chunk).unwrap();
                 if count > 0 || remote.is_stalled() {
                     return Poll::Ready(count);
                 }
-                remote.pipe.output().wait();
-                remote.wait(context);
                 Poll::Pending
             });
             sent += count.await;
@@ -421,9 +387,7 @@ mod tests {
             let mut bytes = vec![0; sent];
             client.read_exact(&mut bytes).unwrap();
         });
-        until(&remote, |context| remote.poll_written(context))
-            .await
-            .unwrap();
+        until(&remote, || remote.written()).await.unwrap();
         reader.join().unwrap();
         assert_eq!((remote.unwritten(), remote.is_stalled()), (0, false));
         threads.stop();
@@ -435,7 +399,7 @@ mod tests {
         let (mut client, remote) = connect(&threads);
         client.write_all(b"first").unwrap();
         assert_eq!(received(&remote).await.unwrap(), b"first");
-        let stream = until(&remote, |context| remote.poll_detached(context)).await;
+        let stream = until(&remote, || remote.detached()).await;
         let stream = stream.unwrap();
         client.write_all(b"second").unwrap();
         stream.readable().await.unwrap();

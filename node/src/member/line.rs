@@ -1,17 +1,16 @@
-//! One connection's socket, which the executor serves itself or an I/O thread does, and what is to
-//! be written to it.
+//! One client's connection, as whoever serves it sees it: its socket, what it has sent, and what is
+//! to be written to it.
 
-use super::Mailbox;
-use super::io_threads::Remote;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use super::socket::{Own, Socket};
+use super::{Batch, Mailbox, Watch};
+use crate::execute::session::SessionId;
+use protocol::resp::RequestReader;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::Pin;
+use std::os::fd::AsFd;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncWrite, Interest, ReadBuf};
+use std::task::Poll;
 use tokio::net::TcpStream;
 
 /// Capacity that a connection keeps for a part of a request, and that a buffer for replies has at
@@ -45,30 +44,38 @@ impl Spares {
     }
 }
 
+/// What a client has sent and has not been executed.
+#[derive(Debug, Default)]
+pub struct Input {
+    pub reader: RequestReader,
+    /// The beginning of a request that has not arrived whole, or what has to wait.
+    pub buffer: Vec<u8>,
+}
+
+/// What the task of a connection has to go on with.
 #[derive(Debug)]
-pub enum Socket {
-    /// The executor's own runtime serves it.
-    Own(TcpStream),
-    Served(Box<Remote>),
+pub enum Handed {
+    /// What a batch came to, and its replies, which may not be sent yet.
+    Batch(Batch, Vec<u8>),
+    /// The client has closed, or has sent too much.
+    Ended,
+    Failed(io::Error),
 }
 
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Own(stream) => stream.as_fd(),
-            Self::Served(remote) => remote.as_fd(),
-        }
-    }
-}
-
-/// One connection's socket.
+/// One connection.
 #[derive(Debug)]
 pub struct Line {
-    pub socket: RefCell<Socket>,
-    /// Its task waits for a request, of which nothing has been read yet.
+    pub session: SessionId,
+    pub socket: Socket,
+    pub input: RefCell<Input>,
+    /// Its task waits for something to go on with: what the client sends is read and executed in
+    /// rounds.
     pub idle: Cell<bool>,
-    /// A request that waits until those of other connections have been read.
-    pub gathered: RefCell<Vec<u8>>,
+    /// It is among those to be read.
+    pub is_ready: Cell<bool>,
+    handed: RefCell<Option<Box<Handed>>>,
+    /// Its buffer holds a request that is to be executed once the mailbox is at rest.
+    pub is_postponed: Cell<bool>,
     /// What has been left to be written, or could not be written at once.
     pub unsent: RefCell<Vec<u8>>,
     /// It is among those to be written.
@@ -77,21 +84,36 @@ pub struct Line {
 }
 
 impl Line {
-    pub fn new(socket: Socket, unsent: Vec<u8>, mailbox: Rc<Mailbox>) -> Self {
+    pub fn new(session: SessionId, socket: Socket, unsent: Vec<u8>, mailbox: Rc<Mailbox>) -> Self {
         Self {
-            socket: RefCell::new(socket),
+            session,
+            socket,
+            input: RefCell::default(),
             // A script may begin before its task has run for the first time.
             idle: Cell::new(true),
-            gathered: RefCell::default(),
+            is_ready: Cell::new(false),
+            handed: RefCell::default(),
+            is_postponed: Cell::new(false),
             unsent: RefCell::new(unsent),
             is_due: Cell::new(false),
             mailbox,
         }
     }
 
-    /// Whether nothing is under way but a request that has not begun.
+    /// Whether what the client sends may be executed: nothing else is under way for it.
     pub fn is_free(&self) -> bool {
-        self.idle.get() || !self.gathered.borrow().is_empty()
+        self.idle.get() && self.mailbox.is_at_rest()
+    }
+
+    /// Gives its task something to go on with.
+    pub fn hand(&self, handed: Handed) {
+        self.idle.set(false);
+        *self.handed.borrow_mut() = Some(Box::new(handed));
+        self.mailbox.wake();
+    }
+
+    pub fn take_handed(&self) -> Option<Handed> {
+        self.handed.borrow_mut().take().map(|handed| *handed)
     }
 
     /// Takes what is to be sent; says how many bytes are unsent now.
@@ -109,12 +131,11 @@ impl Line {
     /// Writes what has been left; the rest of it is for the connection's task, as are errors, which
     /// it will meet again.
     pub fn write_held(&self, spares: &Spares) {
-        self.is_due.set(false);
         let mut unsent = self.unsent.borrow_mut();
         if unsent.is_empty() {
             return;
         }
-        let sent = self.try_write(&unsent).unwrap_or(0);
+        let sent = self.socket.try_write(&unsent).unwrap_or(0);
         if sent == unsent.len() {
             return spares.keep(std::mem::take(&mut unsent));
         }
@@ -122,126 +143,49 @@ impl Line {
         self.mailbox.stir();
     }
 
-    /// How many bytes could be written at once.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let written = match &*self.socket.borrow() {
-            Socket::Own(stream) => stream.try_io(Interest::WRITABLE, || {
-                Ok(send(stream, bytes, SendFlags::NOSIGNAL)?)
-            }),
-            Socket::Served(remote) => return remote.try_write(bytes),
-        };
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            written => written,
-        }
-    }
-
-    pub fn poll_read(&self, context: &mut Context, read: &mut ReadBuf) -> Poll<io::Result<()>> {
-        match &mut *self.socket.borrow_mut() {
-            Socket::Own(stream) => poll_receive(stream, context, read),
-            Socket::Served(remote) => remote.poll_read(context, read),
-        }
-    }
-
-    fn poll_write(&self, context: &mut Context, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut *self.socket.borrow_mut() {
-            Socket::Own(stream) => Pin::new(stream).poll_write(context, bytes),
-            Socket::Served(remote) => remote.poll_write(context, bytes),
-        }
-    }
-
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let count = poll_fn(|context| self.poll_write(context, bytes)).await?;
-            if count == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            bytes = &bytes[count..];
+            let count = poll_fn(|context| {
+                self.mailbox.wait(context);
+                match self.socket.try_write(bytes) {
+                    Ok(0) => Poll::Pending,
+                    written => Poll::Ready(written),
+                }
+            });
+            bytes = &bytes[count.await?..];
         }
         Ok(())
     }
 
-    /// Bytes that an I/O thread has taken over and not written yet.
-    pub fn unwritten(&self) -> usize {
-        match &*self.socket.borrow() {
-            Socket::Own(_) => 0,
-            Socket::Served(remote) => remote.unwritten(),
-        }
-    }
-
-    /// Whether such bytes wait for the client to read.
-    pub fn is_stalled(&self) -> bool {
-        match &*self.socket.borrow() {
-            Socket::Own(_) => false,
-            Socket::Served(remote) => remote.is_stalled(),
-        }
-    }
-
-    /// Waits until there are no such bytes.
+    /// Waits until an I/O thread has written all it has taken over.
     pub async fn written(&self) -> io::Result<()> {
-        poll_fn(|context| match &*self.socket.borrow() {
-            Socket::Own(_) => Poll::Ready(Ok(())),
-            Socket::Served(remote) => remote.poll_written(context),
+        poll_fn(|context| {
+            self.mailbox.wait(context);
+            match &self.socket {
+                Socket::Own(_) => Poll::Ready(Ok(())),
+                Socket::Served(remote) => remote.written(),
+            }
         })
         .await
     }
 
-    /// The I/O thread tells of the socket.
-    pub fn wake(&self) {
-        let Socket::Served(remote) = &*self.socket.borrow() else {
-            return;
-        };
-        remote.wake();
-        if remote.is_stalled() {
-            self.mailbox.stir();
-        }
-    }
-
     /// Another handle of the same socket, which from here on is read and written through it alone.
-    pub async fn duplicate(&self) -> io::Result<TcpStream> {
-        poll_fn(|context| match &*self.socket.borrow() {
-            Socket::Own(stream) => {
-                let socket = stream.as_fd().try_clone_to_owned();
-                Poll::Ready(socket.and_then(|socket| TcpStream::from_std(socket.into())))
+    pub async fn duplicate(&self, watch: &Watch) -> io::Result<TcpStream> {
+        poll_fn(|context| {
+            self.mailbox.wait(context);
+            match &self.socket {
+                Socket::Own(own) => Poll::Ready(released(own, watch)),
+                Socket::Served(remote) => remote.detached(),
             }
-            Socket::Served(remote) => remote.poll_detached(context),
         })
         .await
     }
 }
 
-/// Reads as a stream does, but asks the system directly: the C library's functions also look
-/// whether the thread is to be cancelled, which costs each small request twice.
-fn poll_receive(
-    stream: &TcpStream,
-    context: &mut Context,
-    read: &mut ReadBuf,
-) -> Poll<io::Result<()>> {
-    loop {
-        ready!(stream.poll_read_ready(context))?;
-        let room = read.initialize_unfilled();
-        let mut received = None;
-        let asked = stream.try_io(Interest::READABLE, || {
-            let (_, count) = recv(stream, &mut *room, RecvFlags::empty())?;
-            received = Some(count);
-            // Now the socket is empty, as the next attempt would say.
-            let drained = 0 < count && count < room.len();
-            if drained {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            Ok(())
-        });
-        match (received, asked) {
-            (Some(count), _) => {
-                read.advance(count);
-                return Poll::Ready(Ok(()));
-            }
-            (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
-                return Poll::Ready(Err(error));
-            }
-            (None, _) => {}
-        }
-    }
+fn released(own: &Own, watch: &Watch) -> io::Result<TcpStream> {
+    watch.forget(own)?;
+    let socket = own.stream.as_fd().try_clone_to_owned()?;
+    TcpStream::from_std(socket.into())
 }
 
 #[cfg(test)]
@@ -268,10 +212,5 @@ mod tests {
         (0..=SPARES_MAX).for_each(|_| spares.keep(Vec::with_capacity(1)));
         let kept = (0..=SPARES_MAX).filter(|_| spares.take().capacity() < KEPT_BYTES);
         assert_eq!(kept.count(), SPARES_MAX);
-    }
-
-    #[test]
-    fn that_another_thread_could_serve_it_makes_no_socket_larger() {
-        assert_eq!(size_of::<Socket>(), size_of::<TcpStream>());
     }
 }

@@ -1,13 +1,15 @@
-//! The clients' sockets: writes what connections have left, and serves clients while a script
-//! keeps the executor, when their tasks do not run.
+//! The clients' connections: which of them are to be read and written in the next round, and how
+//! clients are served while a script keeps the executor, when there are no rounds.
 //!
-//! Then requests are looked at where they are, in the sockets or gathered, and taken out only with
-//! their replies. Whatever has to wait stays there, so its connection's task finds it, in order,
-//! when the script has ended. Only connections of which nothing else is under way are served.
+//! Then requests are looked at where they are, in the sockets, and taken out only with their
+//! replies. Whatever has to wait stays there, so it is found there, in order, when the script has
+//! ended. Only connections of which nothing else is under way are served.
 
 use super::io_threads::{IoThreads, Remote};
-use super::line::{Line, Socket, Spares};
+use super::line::{Line, Spares};
 use super::script_limit::Pulse;
+use super::socket::Socket;
+use super::watch::Watch;
 use crate::accept;
 use crate::execute::session::{Session, SessionId};
 use crate::execute::{Engine, Outcome};
@@ -15,14 +17,15 @@ use protocol::resp::{RequestLimits, RequestReader};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
-use std::cell::{Cell, OnceCell, Ref, RefCell};
-use std::collections::HashMap;
-use std::future::poll_fn;
-use std::net::TcpStream as StdStream;
+use rustix::event::epoll::Event;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Waker};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -38,25 +41,29 @@ const ACCEPTED_MAX: usize = 64;
 /// A connection that was accepted while a script ran.
 #[derive(Debug)]
 pub struct Newcomer {
-    pub stream: StdStream,
+    pub stream: TcpStream,
     pub session: SessionId,
     pub unsent: Vec<u8>,
     /// The client has been told goodbye.
     pub ended: bool,
 }
 
-/// All sockets, as they can be reached while a script runs.
-#[derive(Debug, Default)]
+/// All connections.
+#[derive(Debug)]
 pub struct Lines {
-    open: RefCell<HashMap<SessionId, Weak<Line>>>,
+    /// By the numbers of their sessions.
+    open: RefCell<Vec<Weak<Line>>>,
     listeners: RefCell<Vec<Rc<TcpListener>>>,
     newcomers: RefCell<Vec<Newcomer>>,
+    pub watch: Watch,
     /// Buffers for the replies of any of them.
     pub spares: Spares,
+    /// Those that may have sent something.
+    ready: RefCell<VecDeque<Rc<Line>>>,
     /// Those that have left something to be written.
     due: RefCell<Vec<Rc<Line>>>,
-    /// Of the task that writes.
-    writer: RefCell<Option<Waker>>,
+    /// Of the task that reads and writes.
+    server: RefCell<Option<Waker>>,
     /// There are newcomers.
     pub arrived: Notify,
     /// How long a script that has not written may run.
@@ -67,12 +74,50 @@ pub struct Lines {
 }
 
 impl Lines {
-    pub fn insert(&self, session: SessionId, line: &Rc<Line>) {
-        self.open.borrow_mut().insert(session, Rc::downgrade(line));
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            open: RefCell::default(),
+            listeners: RefCell::default(),
+            newcomers: RefCell::default(),
+            watch: Watch::new()?,
+            spares: Spares::default(),
+            ready: RefCell::default(),
+            due: RefCell::default(),
+            server: RefCell::default(),
+            arrived: Notify::new(),
+            script_ms_max: Cell::new(None),
+            pulse: Arc::default(),
+            io_threads: OnceCell::new(),
+        })
+    }
+
+    /// Serves a connection until it is [`remove`](Self::remove)d.
+    pub fn insert(&self, line: &Rc<Line>) -> io::Result<()> {
+        if let Socket::Own(own) = &line.socket {
+            self.watch.add(own, line.session)?;
+        }
+        let mut open = self.open.borrow_mut();
+        let index = line.session.index();
+        if open.len() <= index {
+            open.resize_with(index + 1, Weak::new);
+        }
+        open[index] = Rc::downgrade(line);
+        Ok(())
     }
 
     pub fn remove(&self, session: SessionId) {
-        self.open.borrow_mut().remove(&session);
+        if let Some(line) = self.open.borrow_mut().get_mut(session.index()) {
+            *line = Weak::new();
+        }
+    }
+
+    fn line_of(&self, session: SessionId) -> Option<Rc<Line>> {
+        self.open.borrow().get(session.index())?.upgrade()
+    }
+
+    /// Whether a session's connection waits for requests, and for nothing else.
+    pub fn is_idle(&self, session: SessionId) -> bool {
+        self.line_of(session).is_some_and(|line| line.idle.get())
     }
 
     pub fn listen(&self, listener: &Rc<TcpListener>) {
@@ -83,37 +128,82 @@ impl Lines {
         std::mem::take(&mut self.newcomers.borrow_mut())
     }
 
-    /// Has what the line holds written once the tasks that are ready have run.
-    pub fn write_later(&self, line: &Rc<Line>) {
-        if !line.is_due.replace(true) {
-            self.due.borrow_mut().push(Rc::clone(line));
-            if let Some(writer) = self.writer.borrow_mut().take() {
-                writer.wake();
+    /// The system tells of a socket.
+    pub fn meet_event(&self, event: &Event) {
+        let (number, flags) = (event.data.u64(), event.flags);
+        // Otherwise it has ended meanwhile.
+        if let Some(line) = self.line_of(SessionId::of_number(number)) {
+            if let Socket::Own(own) = &line.socket {
+                own.meet(flags);
             }
+            self.go_on(line);
         }
     }
 
-    /// Writes whenever lines are due: woken by the first of them, behind all other tasks that are
-    /// ready then.
-    pub async fn write(&self) {
-        poll_fn::<(), _>(|context| {
-            self.write_due();
-            *self.writer.borrow_mut() = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-
-    fn write_due(&self) {
-        let mut due = self.due.borrow_mut();
-        due.drain(..).for_each(|line| line.write_held(&self.spares));
-    }
-
     /// An I/O thread tells of a connection.
-    pub fn wake(&self, session: SessionId) {
-        // Otherwise it has ended meanwhile.
-        if let Some(line) = self.open.borrow().get(&session).and_then(Weak::upgrade) {
-            line.wake();
+    pub fn meet(&self, session: SessionId) {
+        if let Some(line) = self.line_of(session) {
+            if line.socket.is_stalled() {
+                line.mailbox.stir();
+            }
+            self.go_on(line);
+        }
+    }
+
+    /// Whoever serves the line has something to do.
+    fn go_on(&self, line: Rc<Line>) {
+        if line.idle.get() {
+            self.read_on(line);
+        } else {
+            line.mailbox.wake();
+        }
+    }
+
+    /// Has the line read in the next round, if nothing else is under way for it and there may be
+    /// something to read.
+    pub fn read_on(&self, line: Rc<Line>) {
+        if line.idle.get() && line.socket.may_be_read() && !line.is_ready.replace(true) {
+            self.ready.borrow_mut().push_back(line);
+            self.wake();
+        }
+    }
+
+    /// The next line that is to be read.
+    pub fn next_ready(&self) -> Option<Rc<Line>> {
+        let line = self.ready.borrow_mut().pop_front()?;
+        line.is_ready.set(false);
+        Some(line)
+    }
+
+    /// Has what the line holds written in the next round, once the tasks that are ready have run.
+    pub fn write_later(&self, line: &Rc<Line>) {
+        if !line.is_due.replace(true) {
+            self.due.borrow_mut().push(Rc::clone(line));
+            self.wake();
+        }
+    }
+
+    pub fn write_due(&self) {
+        let mut due = self.due.borrow_mut();
+        for line in due.drain(..) {
+            line.is_due.set(false);
+            line.write_held(&self.spares);
+        }
+    }
+
+    /// Whether the next round has something to do.
+    pub fn has_work(&self) -> bool {
+        !self.ready.borrow().is_empty() || !self.due.borrow().is_empty()
+    }
+
+    /// Notes the task that is to be woken for the next round.
+    pub fn wait(&self, context: &Context) {
+        *self.server.borrow_mut() = Some(context.waker().clone());
+    }
+
+    fn wake(&self) {
+        if let Some(server) = self.server.borrow_mut().take() {
+            server.wake();
         }
     }
 
@@ -137,7 +227,6 @@ impl Lines {
                 engine,
                 wire: Wire::Own(newcomer.stream.as_fd()),
                 session: newcomer.session,
-                gathered: &mut Vec::new(),
                 unsent: &mut newcomer.unsent,
                 now_ms,
             };
@@ -149,33 +238,25 @@ impl Lines {
     }
 
     fn serve_lines(&self, engine: &mut Engine, now_ms: u64, buffer: &mut [u8]) {
-        let lines = self.open.borrow();
-        let free: Vec<(SessionId, Rc<Line>)> = lines
+        let open = self.open.borrow();
+        let free: Vec<Rc<Line>> = open
             .iter()
-            .filter_map(|(id, line)| Some((*id, line.upgrade()?)))
-            .filter(|(_, line)| line.is_free() && line.mailbox.is_at_rest())
+            .filter_map(Weak::upgrade)
+            .filter(|line| line.is_free() && line.input.borrow().buffer.is_empty())
             .collect();
-        let sockets: Vec<_> = free.iter().map(|(_, line)| line.socket.borrow()).collect();
-        let Some(readable) = readable(&sockets) else {
+        let Some(readable) = readable(&free) else {
             return;
         };
-        for (((session, line), socket), readable) in free.iter().zip(&sockets).zip(readable) {
-            let mut gathered = line.gathered.borrow_mut();
-            if gathered.is_empty() && !readable {
-                continue;
-            }
+        for (line, _) in free.iter().zip(readable).filter(|(_, readable)| *readable) {
             let mut unsent = line.unsent.borrow_mut();
             let mut turn = Turn {
                 engine,
-                wire: Wire::of(socket),
-                session: *session,
-                gathered: &mut gathered,
+                wire: Wire::of(&line.socket),
+                session: line.session,
                 unsent: &mut unsent,
                 now_ms,
             };
             let ended = turn.run(buffer);
-            // Its task goes on reading.
-            line.idle.set(gathered.is_empty() && !ended);
             if ended {
                 line.mailbox.hang_up();
             } else if !unsent.is_empty() {
@@ -192,12 +273,12 @@ impl Lines {
                 let Ok(socket) = rustix::net::accept_with(&**listener, flags) else {
                     break;
                 };
-                self.admit(engine, StdStream::from(socket), now_ms);
+                self.admit(engine, TcpStream::from(socket), now_ms);
             }
         }
     }
 
-    fn admit(&self, engine: &mut Engine, stream: StdStream, now_ms: u64) {
+    fn admit(&self, engine: &mut Engine, stream: TcpStream, now_ms: u64) {
         let open = self.open.borrow().len() + self.newcomers.borrow().len();
         let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
             return;
@@ -221,16 +302,16 @@ impl Lines {
     }
 }
 
-/// Of which of the sockets something can be read.
-fn readable(sockets: &[Ref<'_, Socket>]) -> Option<Vec<bool>> {
-    let mut polled: Vec<PollFd> = sockets
+/// Of which of the lines something can be read.
+fn readable(lines: &[Rc<Line>]) -> Option<Vec<bool>> {
+    let mut polled: Vec<PollFd> = lines
         .iter()
-        .map(|socket| {
-            let asked = match **socket {
+        .map(|line| {
+            let asked = match line.socket {
                 Socket::Own(_) => PollFlags::IN,
                 Socket::Served(_) => PollFlags::empty(),
             };
-            PollFd::from_borrowed_fd(socket.as_fd(), asked)
+            PollFd::from_borrowed_fd(line.socket.as_fd(), asked)
         })
         .collect();
     let at_once = Timespec {
@@ -238,10 +319,10 @@ fn readable(sockets: &[Ref<'_, Socket>]) -> Option<Vec<bool>> {
         tv_nsec: 0,
     };
     poll(&mut polled, Some(&at_once)).ok()?;
-    let readable = sockets
+    let readable = lines
         .iter()
         .zip(&polled)
-        .map(|(socket, polled)| match &**socket {
+        .map(|(line, polled)| match &line.socket {
             Socket::Own(_) => polled.revents().contains(PollFlags::IN),
             Socket::Served(remote) => remote.is_readable(),
         });
@@ -257,7 +338,7 @@ enum Wire<'a> {
 impl<'a> Wire<'a> {
     fn of(socket: &'a Socket) -> Self {
         match socket {
-            Socket::Own(stream) => Self::Own(stream.as_fd()),
+            Socket::Own(own) => Self::Own(own.stream.as_fd()),
             Socket::Served(remote) => Self::Served(remote),
         }
     }
@@ -308,35 +389,24 @@ struct Turn<'a> {
     engine: &'a mut Engine,
     wire: Wire<'a>,
     session: SessionId,
-    /// A request that has been read already.
-    gathered: &'a mut Vec<u8>,
     unsent: &'a mut Vec<u8>,
     now_ms: u64,
 }
 
 impl Turn<'_> {
-    /// Executes the request that was gathered, or the whole ones in the socket; `true` when the
-    /// connection is to end.
+    /// Executes the whole requests in the socket; `true` when the connection is to end.
     fn run(&mut self, buffer: &mut [u8]) -> bool {
         let own = self.engine.sessions.get(self.session);
         // What it has been told before comes before its replies.
         if own.is_none_or(|session| !session.outbox.is_empty()) || !self.send() {
             return false;
         }
-        let (used, ends) = if self.gathered.is_empty() {
-            // The connection's end is for its task to see.
-            let Some(count) = self.wire.look(buffer) else {
-                return false;
-            };
-            let (used, ends) = self.requests(&buffer[..count]);
-            self.wire.take(&mut buffer[..used]);
-            (used, ends)
-        } else {
-            let bytes = std::mem::take(self.gathered);
-            let (used, ends) = self.requests(&bytes);
-            self.gathered.extend_from_slice(&bytes[used..]);
-            (used, ends)
+        // The connection's end is for its task to see.
+        let Some(count) = self.wire.look(buffer) else {
+            return false;
         };
+        let (used, ends) = self.requests(&buffer[..count]);
+        self.wire.take(&mut buffer[..used]);
         self.engine.stats.net_input_bytes += used as u64;
         self.engine.stats.net_output_bytes += self.unsent.len() as u64;
         let sent = self.send();

@@ -1,5 +1,6 @@
 //! What is to be sent to a client beside the replies to its batches: messages, and replies to
-//! requests that waited. The member posts, the connection's task takes.
+//! requests that waited. The member posts, the connection's task takes. It is also woken by it for
+//! everything else that it waits for.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -65,21 +66,31 @@ impl Mailbox {
 
     pub fn stir(&self) {
         self.stirred.set(true);
+        self.wake();
+    }
+
+    /// Wakes the task that waits, for something else than what is in the mailbox.
+    pub fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
     }
 
-    /// Ready when there is something to look at. One task may wait for it.
-    pub fn poll_stirred(&self, context: &mut Context) -> Poll<()> {
-        if self.stirred.get() {
-            return Poll::Ready(());
-        }
+    /// Notes which task is to be woken: there is one at most.
+    pub fn wait(&self, context: &Context) {
         let mut waker = self.waker.borrow_mut();
         match &mut *waker {
             Some(waker) => waker.clone_from(context.waker()),
             None => *waker = Some(context.waker().clone()),
         }
+    }
+
+    /// Ready when there is something to look at.
+    pub fn poll_stirred(&self, context: &Context) -> Poll<()> {
+        if self.stirred.get() {
+            return Poll::Ready(());
+        }
+        self.wait(context);
         Poll::Pending
     }
 
@@ -122,11 +133,11 @@ mod tests {
     #[test]
     fn who_waits_is_woken_once_something_is_posted() {
         let mailbox = Mailbox::default();
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(mailbox.poll_stirred(&mut context).is_pending());
+        let context = Context::from_waker(Waker::noop());
+        assert!(mailbox.poll_stirred(&context).is_pending());
         mailbox.unblock();
-        assert!(mailbox.poll_stirred(&mut context).is_ready());
+        assert!(mailbox.poll_stirred(&context).is_ready());
         assert!(mailbox.take().is_none() && mailbox.take_unblocked());
-        assert!(mailbox.poll_stirred(&mut context).is_pending());
+        assert!(mailbox.poll_stirred(&context).is_pending());
     }
 }

@@ -81,7 +81,7 @@ mod tests {
     fn only_a_script_that_runs_long_and_has_not_written_is_ended() {
         let clock = Rc::new(Cell::new(1));
         let read = Rc::clone(&clock);
-        let lines = Rc::new(Lines::default());
+        let lines = Rc::new(Lines::new().unwrap());
         let mut decide = decide(Rc::clone(&lines), move || read.get(), || 1);
         let mut engine = Engine::new(1, Config::default());
         let mut check = |now_ms, number, written, expect| {

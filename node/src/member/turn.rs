@@ -1,5 +1,5 @@
 //! Counts the turns that tasks of the executor take: what lies between two of their waits, during
-//! which nobody else is served. Those of connections are counted where their requests run.
+//! which nobody else is served.
 
 use super::Member;
 use std::pin::Pin;
@@ -44,12 +44,8 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn a_task_of_the_member_counts_each_of_its_turns() {
         let options = Options::parse_from(["kv-node"]);
-        let member = Rc::new(Member::new(
-            options,
-            Config::default(),
-            None,
-            Meta::default(),
-        ));
+        let member = Member::new(options, Config::default(), None, Meta::default());
+        let member = Rc::new(member.unwrap());
         let turns = || member.with(|state| state.engine.timing.turns);
         LocalSet::new()
             .run_until(async {
