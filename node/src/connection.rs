@@ -405,7 +405,9 @@ impl Drop for Connection {
             let unsent = session.map_or(0, |session| session.unsent.bytes);
             state.less_unsent(self.line.session, unsent, 0);
             state.note_input(self.line.session, 0);
-            state.feeders.retain(|_, session| *session != self.line.session);
+            state
+                .feeders
+                .retain(|_, session| *session != self.line.session);
             state.engine.close_session(self.line.session);
         });
     }

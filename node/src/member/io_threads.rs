@@ -276,7 +276,6 @@ impl Drop for Remote {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::poll_fn;
     use std::io::{Read, Write};
     use std::net::TcpListener;
 
@@ -304,9 +303,7 @@ mod tests {
 
     /// Ready when something was done.
     fn done<T>(tried: io::Result<Option<T>>) -> Poll<io::Result<T>> {
-        tried
-            .transpose()
-            .map_or(Poll::Pending, |done| Poll::Ready(done))
+        tried.transpose().map_or(Poll::Pending, Poll::Ready)
     }
 
     async fn received(remote: &Remote) -> io::Result<Vec<u8>> {

@@ -7,9 +7,9 @@
 #[cfg(test)]
 mod tests;
 
+use super::Member;
 use super::gather::{Gathered, REQUESTS_MAX};
 use super::line::{Handed, Line};
-use super::Member;
 use rustix::event::epoll::Event;
 use std::future::poll_fn;
 use std::io;

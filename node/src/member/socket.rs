@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn what_is_full_is_written_to_only_after_an_edge() {
         let (mut client, own) = pair();
-        let chunk = [0; 64 * 1024];
+        let chunk = vec![0; 64 * 1024];
         let mut sent = 0;
         loop {
             match own.try_write(&chunk).unwrap() {

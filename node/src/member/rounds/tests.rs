@@ -148,8 +148,7 @@ fn nobody_whose_request_has_been_read_waits_for_a_script() {
     assert!(!served.read(0));
     let script = "return redis.call('GET', KEYS[1])";
     let length = script.len();
-    let request =
-        format!("*4\r\n$4\r\nEVAL\r\n${length}\r\n{script}\r\n$1\r\n1\r\n$1\r\nn\r\n");
+    let request = format!("*4\r\n$4\r\nEVAL\r\n${length}\r\n{script}\r\n$1\r\n1\r\n$1\r\nn\r\n");
     served.send(1, request.as_bytes());
     assert!(served.read(1));
     assert_eq!(served.replies(1), "$1\r\n1\r\n");
