@@ -287,7 +287,7 @@ impl Connection {
             if line.mailbox.poll_stirred(context).is_ready() {
                 return Poll::Ready(Ok(Event::Mail));
             }
-            if line.is_postponed.take() {
+            if line.take_postponed() {
                 return Poll::Ready(Ok(Event::Batch(self.execute_buffered())));
             }
             line.idle.set(true);
@@ -398,6 +398,8 @@ fn again_if(goes_on: bool) -> Then {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        // It may be among those to be read.
+        self.line.idle.set(false);
         self.member.lines.remove(self.line.session);
         self.member.with(|state| {
             state.connections.remove(&self.line.session);

@@ -3,10 +3,10 @@
 //! Everything runs on one thread, as tasks of one runtime. A task borrows [`State`] for as long as
 //! it computes and never across an await; what it waits for is said by one of the [`Signals`].
 //!
-//! `rounds` serves the clients; `input`, `gather` and `batch` execute what they send, `reply` leaves
-//! the replies to be written, `deliver` brings to connections what is for them beside that, `peers`
-//! brings messages to other members, `roles` decides what this member is, `admin` answers the
-//! `KV.*` commands, `report` says how it is doing, `housekeeping` does what has to be done
+//! `rounds` serves the clients; `input`, `gather` and `batch` execute what they send, `reply`
+//! leaves the replies to be written, `deliver` brings to connections what is for them beside that,
+//! `peers` brings messages to other members, `roles` decides what this member is, `admin` answers
+//! the `KV.*` commands, `report` says how it is doing, `housekeeping` does what has to be done
 //! regularly.
 
 mod acl_file;

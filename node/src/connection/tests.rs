@@ -72,7 +72,7 @@ fn what_was_executed_goes_before_messages_and_these_before_what_was_not() {
     line.hand(Handed::Batch(batch, out));
     line.mailbox.post(b"+message\r\n".to_vec(), 0, 0);
     member.with(|state| state.keep(&line, request));
-    line.is_postponed.set(true);
+    line.postpone();
     assert!(matches!(event(&mut connection), Some(Event::Batch(_))));
     assert_eq!(std::mem::take(&mut connection.out), b":1\r\n");
     assert!(matches!(event(&mut connection), Some(Event::Mail)));
@@ -89,4 +89,12 @@ fn nothing_more_is_read_once_the_end_has_been_met() {
     line.hand(Handed::Ended);
     assert!(!line.is_free());
     assert!(matches!(event(&mut connection), Some(Event::Ended)));
+}
+
+#[test]
+fn nothing_is_executed_for_a_connection_that_has_ended() {
+    let (connection, _client) = connected();
+    let line = Rc::clone(&connection.line);
+    drop(connection);
+    assert!(!line.is_free());
 }

@@ -83,8 +83,8 @@ impl Ahead {
         Stop::Enough
     }
 
-    /// Adds a request that begins where the reader stands, if it is whole, ends with the buffer, and
-    /// asks for keys: most others have more to do than to wait for memory.
+    /// Adds a request that begins where the reader stands, if it is whole, ends with the buffer,
+    /// and asks for keys: most others have more to do than to wait for memory.
     pub fn add_short(
         &mut self,
         reader: &mut RequestReader,

@@ -17,8 +17,8 @@ use protocol::status::Role;
 /// Replies are sent before more requests are executed once they have grown to so many bytes.
 const REPLY_BYTES_MAX: usize = 256 * 1024;
 
-/// Others are served once the requests of one client have taken so long.
-const RUN_NS_MAX: u64 = 250_000;
+/// So long requests may run before others have their turn: other clients, the member's own tasks.
+pub const TURN_NS_MAX: u64 = 250_000;
 
 /// What follows on a batch.
 #[derive(Debug)]
@@ -361,7 +361,7 @@ impl<'a> Run<'a> {
     }
 
     fn is_others_turn(&self) -> bool {
-        self.state.engine.timing.run_ns() >= RUN_NS_MAX
+        self.state.engine.timing.run_ns() >= TURN_NS_MAX
     }
 
     /// Executes one request, the command of which may be known already.

@@ -59,6 +59,8 @@ impl State {
         }
         for id in std::mem::take(&mut self.engine.kills) {
             if let Some(connection) = self.connections.get(&id) {
+                // What it has sent is not executed any more.
+                connection.mailbox.hang_up();
                 connection.task.abort();
             }
         }

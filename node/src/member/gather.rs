@@ -3,6 +3,7 @@
 //! sends together.
 
 use super::ahead::Ahead;
+use super::batch::TURN_NS_MAX;
 use super::{Line, Member, State};
 use crate::keyspace::Hint;
 use protocol::resp::RequestReader;
@@ -94,10 +95,9 @@ impl Gathered {
             let end = self.ahead.end(index);
             let bytes = &self.bytes[start..end];
             start = end;
-            if !line.is_free() {
-                // What has come for the client, by the others' requests, goes first.
-                state.keep(&line, bytes);
-                line.is_postponed.set(true);
+            // What has come for the client, by the others' requests, goes first.
+            if !line.is_free() || state.engine.timing.run_ns() >= TURN_NS_MAX {
+                state.postpone(&line, bytes);
                 continue;
             }
             let mut out = member.lines.spares.take();

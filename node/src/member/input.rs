@@ -55,6 +55,12 @@ impl Member {
 }
 
 impl State {
+    /// Has the connection's task execute what has been read, after what goes before it.
+    pub(super) fn postpone(&mut self, line: &Line, bytes: &[u8]) {
+        self.keep(line, bytes);
+        line.postpone();
+    }
+
     /// Keeps what has been read until it can be executed.
     pub fn keep(&mut self, line: &Line, bytes: &[u8]) {
         let input = &mut *line.input.borrow_mut();

@@ -89,8 +89,8 @@ impl IoThreads {
         }
     }
 
-    /// Has connections served of which the threads tell, and gives the threads their orders. It runs
-    /// behind all connections that were ready when the first of them ordered something.
+    /// Has connections served of which the threads tell, and gives the threads the orders that have
+    /// collected during a round.
     pub async fn exchange(&self, lines: &Lines) {
         let mut told = Vec::new();
         loop {

@@ -74,8 +74,8 @@ pub struct Line {
     /// It is among those to be read.
     pub is_ready: Cell<bool>,
     handed: RefCell<Option<Box<Handed>>>,
-    /// Its buffer holds a request that is to be executed once the mailbox is at rest.
-    pub is_postponed: Cell<bool>,
+    /// Its buffer holds something to be executed once the mailbox is at rest.
+    postponed: Cell<bool>,
     /// What has been left to be written, or could not be written at once.
     pub unsent: RefCell<Vec<u8>>,
     /// It is among those to be written.
@@ -93,7 +93,7 @@ impl Line {
             idle: Cell::new(true),
             is_ready: Cell::new(false),
             handed: RefCell::default(),
-            is_postponed: Cell::new(false),
+            postponed: Cell::new(false),
             unsent: RefCell::new(unsent),
             is_due: Cell::new(false),
             mailbox,
@@ -114,6 +114,17 @@ impl Line {
 
     pub fn take_handed(&self) -> Option<Handed> {
         self.handed.borrow_mut().take().map(|handed| *handed)
+    }
+
+    /// Has its task execute what is in the buffer.
+    pub fn postpone(&self) {
+        self.idle.set(false);
+        self.postponed.set(true);
+        self.mailbox.wake();
+    }
+
+    pub fn take_postponed(&self) -> bool {
+        self.postponed.take()
     }
 
     /// Takes what is to be sent; says how many bytes are unsent now.

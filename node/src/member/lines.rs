@@ -128,6 +128,14 @@ impl Lines {
         std::mem::take(&mut self.newcomers.borrow_mut())
     }
 
+    /// Finds out of which sockets the system has to tell, unless I/O threads have all of them.
+    pub fn look(&self, events: &mut Vec<Event>) -> io::Result<()> {
+        match self.io_threads.get() {
+            None => self.watch.look(events),
+            Some(_) => Ok(()),
+        }
+    }
+
     /// The system tells of a socket.
     pub fn meet_event(&self, event: &Event) {
         let (number, flags) = (event.data.u64(), event.flags);
@@ -197,8 +205,13 @@ impl Lines {
     }
 
     /// Notes the task that is to be woken for the next round.
-    pub fn wait(&self, context: &Context) {
+    pub fn rest(&self, context: &Context) {
         *self.server.borrow_mut() = Some(context.waker().clone());
+    }
+
+    /// That task is awake.
+    pub fn rise(&self) {
+        self.server.take();
     }
 
     fn wake(&self) {

@@ -1,5 +1,5 @@
-//! Leaves replies to be written, all together at the end of a round: then the clients' next requests
-//! come together, too, and the system is asked for them once instead of each time.
+//! Leaves replies to be written, all together at the end of a round: then the clients' next
+//! requests come together, too, and the system is asked for them once instead of each time.
 
 use super::line::{Handed, Line};
 use super::{Batch, State};

@@ -8,6 +8,7 @@
 mod tests;
 
 use super::Member;
+use super::batch::TURN_NS_MAX;
 use super::gather::{Gathered, REQUESTS_MAX};
 use super::line::{Handed, Line};
 use rustix::event::epoll::Event;
@@ -20,9 +21,6 @@ use tokio::io::unix::AsyncFd;
 
 /// A look that finds so many sockets is worth another one after the round.
 const BUSY_EVENTS: usize = 8;
-
-/// So long is taken up by rounds before the runtime looks at timers and at other sockets.
-const ROUNDS_NS_MAX: u64 = 250_000;
 
 /// Begins to serve.
 pub fn start(member: &Rc<Member>) -> io::Result<()> {
@@ -40,13 +38,14 @@ async fn serve(member: &Member, watched: &AsyncFd<OwnedFd>) -> io::Result<()> {
     let mut rounds = Rounds::default();
     loop {
         wait(member, watched).await;
-        let began_ns = now_ns(member);
+        let mut began_ns = now_ns(member);
+        // The last round has found all that there was: nothing is left for which no edge comes.
         while rounds.run(member)? {
-            if now_ns(member) - began_ns < ROUNDS_NS_MAX {
+            if now_ns(member) - began_ns < TURN_NS_MAX {
                 let_others_in().await;
             } else {
                 tokio::task::yield_now().await;
-                break;
+                began_ns = now_ns(member);
             }
         }
     }
@@ -71,12 +70,13 @@ async fn wait(member: &Member, watched: &AsyncFd<OwnedFd>) {
             // The runtime ends, and this task with it.
             Poll::Ready(Err(_)) => Poll::Pending,
             Poll::Pending => {
-                member.lines.wait(context);
+                member.lines.rest(context);
                 Poll::Pending
             }
         }
     })
     .await;
+    member.lines.rise();
 }
 
 /// Lets the tasks run that are ready, without asking the system for more.
@@ -104,7 +104,7 @@ impl Rounds {
     fn run(&mut self, member: &Member) -> io::Result<bool> {
         let lines = &member.lines;
         lines.write_due();
-        lines.watch.look(&mut self.events)?;
+        lines.look(&mut self.events)?;
         let busy = self.events.len() >= BUSY_EVENTS;
         for event in &self.events {
             lines.meet_event(event);
@@ -115,9 +115,7 @@ impl Rounds {
                 break;
             };
             // Otherwise its task goes on with something first, and has it read after that.
-            if line.is_free()
-                && self.read(member, line)
-                && now_ns(member) - began_ns >= ROUNDS_NS_MAX
+            if line.is_free() && self.read(member, line) && now_ns(member) - began_ns >= TURN_NS_MAX
             {
                 break;
             }
@@ -133,27 +131,28 @@ impl Rounds {
             Ok(None) => {}
             Ok(Some(0)) => line.hand(Handed::Ended),
             Err(error) => line.hand(Handed::Failed(error)),
-            Ok(Some(count)) if self.keep(member, &line, count) => {}
             Ok(Some(count)) => {
-                self.execute(member, line, count);
-                return true;
+                let keeps = self.gathered.keep(&member.state.borrow(), &line, count);
+                if !keeps {
+                    self.execute(member, line, count);
+                }
+                return !keeps;
             }
         }
         false
-    }
-
-    fn keep(&mut self, member: &Member, line: &Rc<Line>, count: usize) -> bool {
-        self.gathered.keep(&member.state.borrow(), line, count)
     }
 
     /// Executes at once what was read, after what had been read before.
     fn execute(&mut self, member: &Member, line: Rc<Line>, count: usize) {
         let place = self.gathered.place(count);
         self.gathered.execute(member);
+        let bytes = self.gathered.read(place);
+        if !line.is_free() {
+            return member.with(|state| state.postpone(&line, bytes));
+        }
         // While a script runs nothing else is executed for it.
         line.idle.set(false);
         let mut out = member.lines.spares.take();
-        let bytes = self.gathered.read(place);
         match member.execute_received(&line, bytes, &mut out) {
             None => line.hand(Handed::Ended),
             Some(batch) => {

@@ -9,6 +9,7 @@ use crate::member::{Mailbox, Own, Socket};
 use crate::options::Options;
 use clap::Parser;
 use rustix::event::{PollFd, PollFlags, poll};
+use std::cell::Cell;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -163,7 +164,7 @@ fn what_has_come_for_a_client_goes_before_the_reply_to_what_was_read_before() {
     served.execute_kept();
     let line = served.line(0);
     assert_eq!(served.replies(0), "");
-    assert!(line.is_postponed.get());
+    assert!(line.take_postponed());
     assert_eq!(line.input.borrow().buffer, INCR);
 }
 
@@ -217,4 +218,24 @@ fn who_has_sent_a_part_of_a_request_keeps_no_buffer_for_replies() {
     served.send(0, b"NG\r\n");
     assert!(served.read(0));
     assert_eq!(served.replies(0), "+PONG\r\n");
+}
+
+#[test]
+fn what_was_read_runs_later_when_the_requests_of_others_take_long() {
+    let mut served = Served::new(3);
+    let time = Rc::new(Cell::new(1));
+    let clock = Rc::clone(&time);
+    served.member.with(|state| {
+        let clock = move || clock.replace(clock.get() + TURN_NS_MAX / 2);
+        state.engine.timing.set_clock(Box::new(clock));
+    });
+    for index in 0..3 {
+        served.send(index, INCR);
+        assert!(!served.read(index));
+    }
+    served.execute_kept();
+    assert_eq!(served.replies(0), ":1\r\n");
+    assert_eq!(served.replies(1), ":2\r\n");
+    assert_eq!(served.replies(2), "");
+    assert!(served.line(2).take_postponed());
 }
