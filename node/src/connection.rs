@@ -329,7 +329,15 @@ impl Connection {
 
     async fn send(&mut self) -> io::Result<()> {
         let out = std::mem::take(&mut self.out);
-        if self.member.with(|state| state.send(&self.line, out)) {
+        let now_ms = self.member.clock.now_ms();
+        let much = self.member.with(|state| {
+            // Who is answered or told something is not idle.
+            if let Some(session) = state.engine.sessions.get_mut(self.line.session) {
+                session.last_used_ms = now_ms;
+            }
+            state.send(&self.line, out)
+        });
+        if much {
             return self.flush().await;
         }
         Ok(())

@@ -15,16 +15,7 @@ use std::rc::Rc;
 pub struct SessionId(usize);
 
 impl SessionId {
-    /// A number that no other open session has.
-    pub fn number(self) -> u64 {
-        self.0 as u64
-    }
-
-    /// The handle of the session with this number.
-    pub fn of_number(number: u64) -> Self {
-        Self(usize::try_from(number).unwrap_or(usize::MAX))
-    }
-
+    /// A small number that no other open session has.
     pub fn index(self) -> usize {
         self.0
     }

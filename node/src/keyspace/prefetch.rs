@@ -10,7 +10,7 @@ impl Keyspace {
     /// Asks for what look-ups of keys with these slots and hashes will read.
     pub fn prefetch(&self, keys: &[(u16, u64)]) {
         for (slot, _) in keys {
-            self.prefetch_table(*slot);
+            prefetch_value(&self.tables[usize::from(*slot)]);
         }
         for (slot, hash) in keys {
             self.tables[usize::from(*slot)].prefetch_words(*hash);
@@ -20,14 +20,9 @@ impl Keyspace {
         }
     }
 
-    /// Asks for what tells where the keys of a slot are.
-    pub fn prefetch_table(&self, slot: u16) {
-        prefetch_value(&self.tables[usize::from(slot)]);
-    }
-
     /// The same for members of the collections at these keys, which should have been fetched.
     pub fn prefetch_members<'a>(&self, members: impl Iterator<Item = (HashedKey<'a>, &'a [u8])>) {
-        let mut found: SmallVec<[_; 32]> = SmallVec::new();
+        let mut found: SmallVec<[_; 64]> = SmallVec::new();
         for (key, member) in members {
             if let Some(value) = self.find(&key).map(EntryRef::value) {
                 value.prefetch();
@@ -38,7 +33,7 @@ impl Keyspace {
             let fetch = value.fetch_of(member)?;
             Some((value, fetch))
         });
-        let mut fetches: SmallVec<[_; 32]> = fetches.collect();
+        let mut fetches: SmallVec<[_; 64]> = fetches.collect();
         while !fetches.is_empty() {
             fetches.retain(|(value, fetch)| value.fetch(fetch));
         }

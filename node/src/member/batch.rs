@@ -75,7 +75,7 @@ impl Batch {
 }
 
 /// What running requests has come to so far.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Done {
     needed: u64,
     /// Data was read or written.

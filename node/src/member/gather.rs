@@ -89,7 +89,6 @@ impl Gathered {
         state.look_at_lease();
         let words = self.ahead.words(&self.bytes[..self.used]);
         self.ahead.prefetch(&state.engine.keyspace, &words);
-        state.engine.timing.begin_run();
         let mut start = 0;
         for (index, line) in self.lines.drain(..).enumerate() {
             let end = self.ahead.end(index);
@@ -100,6 +99,8 @@ impl Gathered {
                 state.postpone(&line, bytes);
                 continue;
             }
+            // What follows on a request is no part of the next client's.
+            state.engine.timing.begin_run();
             let mut out = member.lines.spares.take();
             state.engine.hint = self.ahead.hint(index);
             let request = (

@@ -192,6 +192,7 @@ impl State {
         for (id, session) in self.engine.sessions.iter() {
             if now_ms.saturating_sub(session.last_used_ms) >= limit_ms
                 && session.class() != Class::PubSub
+                && !session.monitors
                 && self.lines.is_idle(id)
                 && let Some(connection) = self.connections.get(&id)
             {

@@ -20,7 +20,7 @@ impl Member {
         let batch = self.execute(line.session, &mut input.reader, bytes, out);
         input.reader.shift(batch.used);
         input.buffer.extend_from_slice(&bytes[batch.used..]);
-        self.note_room(line, input);
+        self.with(|state| state.note_room(line, input));
         Some(batch)
     }
 
@@ -34,12 +34,8 @@ impl Member {
         input.reader.shift(batch.used);
         input.buffer.drain(..batch.used);
         input.buffer.shrink_to(KEPT_BYTES.max(input.buffer.len()));
-        self.note_room(line, input);
-        batch
-    }
-
-    fn note_room(&self, line: &Line, input: &Input) {
         self.with(|state| state.note_room(line, input));
+        batch
     }
 
     /// Whether a request that has not arrived whole takes more than a client may.

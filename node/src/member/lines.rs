@@ -51,7 +51,7 @@ pub struct Newcomer {
 /// All connections.
 #[derive(Debug)]
 pub struct Lines {
-    /// By the numbers of their sessions.
+    /// By the indices of their sessions.
     open: RefCell<Vec<Weak<Line>>>,
     listeners: RefCell<Vec<Rc<TcpListener>>>,
     newcomers: RefCell<Vec<Newcomer>>,
@@ -111,13 +111,14 @@ impl Lines {
         }
     }
 
-    fn line_of(&self, session: SessionId) -> Option<Rc<Line>> {
-        self.open.borrow().get(session.index())?.upgrade()
+    fn line_at(&self, index: usize) -> Option<Rc<Line>> {
+        self.open.borrow().get(index)?.upgrade()
     }
 
     /// Whether a session's connection waits for requests, and for nothing else.
     pub fn is_idle(&self, session: SessionId) -> bool {
-        self.line_of(session).is_some_and(|line| line.idle.get())
+        self.line_at(session.index())
+            .is_some_and(|line| line.idle.get())
     }
 
     pub fn listen(&self, listener: &Rc<TcpListener>) {
@@ -138,9 +139,9 @@ impl Lines {
 
     /// The system tells of a socket.
     pub fn meet_event(&self, event: &Event) {
-        let (number, flags) = (event.data.u64(), event.flags);
+        let (index, flags) = (event.data.u64() as usize, event.flags);
         // Otherwise it has ended meanwhile.
-        if let Some(line) = self.line_of(SessionId::of_number(number)) {
+        if let Some(line) = self.line_at(index) {
             if let Socket::Own(own) = &line.socket {
                 own.meet(flags);
             }
@@ -150,7 +151,7 @@ impl Lines {
 
     /// An I/O thread tells of a connection.
     pub fn meet(&self, session: SessionId) {
-        if let Some(line) = self.line_of(session) {
+        if let Some(line) = self.line_at(session.index()) {
             if line.socket.is_stalled() {
                 line.mailbox.stir();
             }
@@ -292,7 +293,7 @@ impl Lines {
     }
 
     fn admit(&self, engine: &mut Engine, stream: TcpStream, now_ms: u64) {
-        let open = self.open.borrow().len() + self.newcomers.borrow().len();
+        let open = engine.sessions.len();
         let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
             return;
         };
@@ -434,7 +435,7 @@ impl Turn<'_> {
         let mut reader = RequestReader::default();
         let mut used = 0;
         while self.unsent.len() < REPLY_BYTES_MAX {
-            // What is malformed is refused by the connection's task.
+            // What is malformed is refused when the script has ended.
             if !matches!(reader.read(bytes, self.limits()), Ok(true)) {
                 break;
             }

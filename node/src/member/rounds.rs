@@ -42,7 +42,7 @@ async fn serve(member: &Member, watched: &AsyncFd<OwnedFd>) -> io::Result<()> {
         // The last round has found all that there was: nothing is left for which no edge comes.
         while rounds.run(member)? {
             if now_ns(member) - began_ns < TURN_NS_MAX {
-                let_others_in().await;
+                let_tasks_run().await;
             } else {
                 tokio::task::yield_now().await;
                 began_ns = now_ns(member);
@@ -80,7 +80,7 @@ async fn wait(member: &Member, watched: &AsyncFd<OwnedFd>) {
 }
 
 /// Lets the tasks run that are ready, without asking the system for more.
-async fn let_others_in() {
+async fn let_tasks_run() {
     let mut waits = true;
     poll_fn(|context| {
         if !std::mem::take(&mut waits) {

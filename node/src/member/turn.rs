@@ -1,5 +1,5 @@
 //! Counts the turns that tasks of the executor take: what lies between two of their waits, during
-//! which nobody else is served.
+//! which nobody else is served. A turn that panics is the last one of the process.
 
 use super::Member;
 use std::pin::Pin;
@@ -22,6 +22,7 @@ impl<F: Future<Output = ()>> Future for Turns<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context) -> Poll<()> {
+        let _ended = Ended;
         let began_ns = self.member.with(|state| state.engine.timing.now_ns());
         let done = self.task.as_mut().poll(context);
         self.member.with(|state| {
@@ -32,6 +33,20 @@ impl<F: Future<Output = ()>> Future for Turns<F> {
     }
 }
 
+/// The end of a turn, good or bad.
+struct Ended;
+
+impl Drop for Ended {
+    /// What a panic has left may be wrong, and would be served, logged and copied to replicas. What
+    /// is on the disk and with the replicas is right, so the process ends like one that is killed.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a task has panicked: the process ends");
+            std::process::abort();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,13 +54,18 @@ mod tests {
     use crate::log::files::Meta;
     use crate::options::Options;
     use clap::Parser;
+    use std::os::unix::process::ExitStatusExt;
     use tokio::task::{LocalSet, yield_now};
+
+    fn member() -> Rc<Member> {
+        let options = Options::parse_from(["kv-node"]);
+        let member = Member::new(options, Config::default(), None, Meta::default());
+        Rc::new(member.unwrap())
+    }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_task_of_the_member_counts_each_of_its_turns() {
-        let options = Options::parse_from(["kv-node"]);
-        let member = Member::new(options, Config::default(), None, Meta::default());
-        let member = Rc::new(member.unwrap());
+        let member = member();
         let turns = || member.with(|state| state.engine.timing.turns);
         LocalSet::new()
             .run_until(async {
@@ -56,5 +76,29 @@ mod tests {
             })
             .await;
         assert_eq!(turns(), 2);
+    }
+
+    /// Set for the process that is to end.
+    const PANICS: &str = "KV_TEST_PANICS";
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_panic_ends_the_process() {
+        if std::env::var_os(PANICS).is_none() {
+            let test = std::env::current_exe().unwrap();
+            let name = "member::turn::tests::a_panic_ends_the_process";
+            let mut process = std::process::Command::new(test);
+            let ended = process.args(["--exact", name]).env(PANICS, "").output();
+            assert_eq!(ended.unwrap().status.signal(), Some(6));
+            return;
+        }
+        let member = member();
+        LocalSet::new()
+            .run_until(async {
+                let task = member.spawn(async |_| panic!("as a test"));
+                while !task.is_finished() {
+                    yield_now().await;
+                }
+            })
+            .await;
     }
 }

@@ -14,7 +14,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Most sockets that one look finds.
-pub const EVENTS_MAX: usize = 256;
+const EVENTS_MAX: usize = 256;
 
 #[derive(Debug)]
 pub struct Watch {
@@ -38,7 +38,7 @@ impl Watch {
     /// Watches a session's socket until it is closed or [`forget`](Self::forget)s it.
     pub fn add(&self, own: &Own, session: SessionId) -> io::Result<()> {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        let data = EventData::new_u64(session.number());
+        let data = EventData::new_u64(session.index() as u64);
         Ok(epoll::add(&self.epoll, &own.stream, data, flags)?)
     }
 

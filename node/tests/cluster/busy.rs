@@ -116,6 +116,29 @@ async fn serves_newcomers(cluster: Cluster) {
 }
 
 #[tokio::test]
+async fn clients_that_have_left_take_no_place_from_who_connects_while_a_script_runs() {
+    let cluster = alone(&["--config=maxclients=7"]).await;
+    let mut caller = connect(&cluster, "s0-0").await;
+    let mut others = Vec::new();
+    for _ in 0..6 {
+        others.push(connect(&cluster, "s0-0").await);
+        let newest = others.last_mut().unwrap();
+        assert_eq!(run(newest, "PING").await, "PONG");
+    }
+    let mut other = others.pop().unwrap();
+    drop(others);
+    while !run(&mut other, "INFO clients")
+        .await
+        .contains("connected_clients:2\r\n")
+    {}
+    begin(&mut caller, &["EVAL", ENDLESS, "0"]).await;
+    until_busy(&mut other, BUSY).await;
+    let mut late = connect(&cluster, "s0-0").await;
+    assert_eq!(run(&mut late, "GET key").await, BUSY);
+    assert_eq!(run(&mut late, "SCRIPT KILL").await, "OK");
+}
+
+#[tokio::test]
 async fn transactions_are_spoiled_by_what_is_refused_meanwhile() {
     let cluster = alone(&[]).await;
     let mut caller = connect(&cluster, "s0-0").await;

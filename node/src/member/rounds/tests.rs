@@ -4,8 +4,9 @@
 use super::*;
 use crate::accept::open_session;
 use crate::execute::config::Config;
+use crate::execute::notify;
 use crate::log::files::Meta;
-use crate::member::{Mailbox, Own, Socket};
+use crate::member::{Connected, Mailbox, Own, Socket};
 use crate::options::Options;
 use clap::Parser;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -32,6 +33,7 @@ impl Served {
         member.with(|state| {
             state.loading = false;
             state.settle_role();
+            state.engine.timing.set_clock(Box::new(|| 1));
         });
         let connect = |_| {
             let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -166,6 +168,28 @@ fn what_has_come_for_a_client_goes_before_the_reply_to_what_was_read_before() {
     assert_eq!(served.replies(0), "");
     assert!(line.take_postponed());
     assert_eq!(line.input.borrow().buffer, INCR);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_comes_for_a_client_by_what_was_read_before_goes_first() {
+    let mut served = Served::new(2);
+    let session = served.line(1).session;
+    let mailbox = Rc::clone(&served.line(1).mailbox);
+    let task = tokio::spawn(async {}).abort_handle();
+    served.member.with(|state| {
+        state.engine.config.notify_events = notify::parse("K$").unwrap();
+        let connected = Connected { task, mailbox };
+        state.connections.insert(session, connected);
+    });
+    served.send(1, b"*2\r\n$9\r\nSUBSCRIBE\r\n$16\r\n__keyspace@0__:n\r\n");
+    assert!(served.read(1));
+    assert_ne!(served.replies(1), "");
+    served.send(0, INCR);
+    assert!(!served.read(0));
+    served.send(1, b"*1\r\n$11\r\nUNSUBSCRIBE\r\n");
+    assert!(served.read(1));
+    assert_eq!(served.replies(1), "");
+    assert!(served.line(1).take_postponed());
 }
 
 #[test]
