@@ -526,7 +526,7 @@ impl Engine {
 
     pub fn is_full(&self) -> bool {
         let limit = self.config.maxmemory_bytes;
-        limit > 0 && self.used_bytes() > limit
+        limit > 0 && self.used_bytes() + self.view.excess_bytes > limit
     }
 
     pub fn hashed<'k>(&self, key: &'k [u8]) -> HashedKey<'k> {

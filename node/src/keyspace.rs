@@ -4,6 +4,7 @@
 //! goes through [`Keyspace::insert`], [`Keyspace::update`] and [`Keyspace::remove`], so that
 //! accounting and running [walks](walk) see it. Nothing here reads a clock: times are given.
 
+mod compaction;
 pub mod digest;
 pub mod entry;
 mod entry_table;
@@ -14,6 +15,7 @@ mod slot_table;
 pub mod walk;
 
 use ahash::RandomState;
+use compaction::Compaction;
 use entry::{Entry, EntryRef, Tagged, Value};
 use garbage::Garbage;
 use protocol::slots::{SLOT_COUNT, SlotSet, slot_of};
@@ -96,6 +98,7 @@ pub struct Keyspace {
     next_walk: u64,
     /// What was let go at once and is freed little by little.
     garbage: Garbage,
+    compaction: Compaction,
 }
 
 impl Keyspace {
@@ -114,6 +117,7 @@ impl Keyspace {
             walks: Vec::new(),
             next_walk: 1,
             garbage: Garbage::default(),
+            compaction: Compaction::default(),
         }
     }
 

@@ -19,6 +19,7 @@ pub mod migrate;
 pub mod options;
 pub mod persist;
 mod prefetch;
+mod process;
 pub mod rdb;
 pub mod replicate;
 pub mod script;

@@ -49,6 +49,7 @@ use crate::log::Log;
 use crate::log::files::{Directory, FilesError, Meta};
 use crate::migrate::capture::Capture;
 use crate::options::Options;
+use crate::process;
 use crate::replicate::pending::Pending;
 use crate::replicate::quorum::Quorum;
 use crate::replicate::serve::FULL_SYNCS_MAX;
@@ -140,6 +141,8 @@ pub struct State {
     pub output_bytes: u64,
     /// Parts of requests that have not arrived whole.
     pub input_bytes: u64,
+    /// Most memory that the process may take, if that is known.
+    memory_limit_bytes: Option<u64>,
     /// What snapshots and migrations hold, as of the last tick.
     held_bytes: u64,
     pub clock: Clock,
@@ -238,6 +241,9 @@ impl Member {
             peers: BTreeMap::new(),
             output_bytes: 0,
             input_bytes: 0,
+            memory_limit_bytes: options
+                .memory_limit_bytes
+                .or_else(process::memory_limit_bytes),
             held_bytes: 0,
             clock,
             signals: Rc::clone(&signals),

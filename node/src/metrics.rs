@@ -36,6 +36,11 @@ const GAUGES: &[(&str, &str, Read)] = &[
         "Resident memory of the process.",
         |s| s.engine.view.facts.resident_bytes,
     ),
+    (
+        "kv_memory_excess_bytes",
+        "Memory that counts against maxmemory, too, because the process is near its limit.",
+        |s| s.engine.view.excess_bytes,
+    ),
     ("kv_connections", "Connected clients.", |s| {
         s.connections.len() as u64
     }),

@@ -62,7 +62,26 @@ const HEADER_BYTES: usize = size_of::<Slab>();
 
 const _: () = assert!(HEADER_BYTES.is_multiple_of(STEP_BYTES));
 
+/// A slab that lends less is mostly empty: blocks are worth moving out of it.
+const SPARSE_BYTES: usize = SLAB_BYTES / 4 * 3;
+
+/// What slabs take, and what of it is lent, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    pub held: usize,
+    pub lent: usize,
+}
+
+impl Usage {
+    /// Bytes that are held for nothing.
+    pub fn unused(self) -> usize {
+        self.held - self.lent
+    }
+}
+
 thread_local! {
+    static USAGE: Cell<Usage> = const { Cell::new(Usage { held: 0, lent: 0 }) };
+
     /// The first slab with room for each size, in steps.
     static WITH_ROOM: [Cell<*mut Slab>; SLAB_BLOCK_BYTES_MAX / STEP_BYTES + 1] =
         const { [const { Cell::new(ptr::null_mut()) }; SLAB_BLOCK_BYTES_MAX / STEP_BYTES + 1] };
@@ -76,6 +95,38 @@ pub fn rounded(bytes: usize) -> usize {
         2 * STEP_BYTES
     };
     bytes.next_multiple_of(step)
+}
+
+/// What the slabs of this thread take.
+pub fn usage() -> Usage {
+    USAGE.get()
+}
+
+/// Whether the slab of a block would be empty before long if its blocks went elsewhere, and there
+/// is an elsewhere.
+///
+/// # Safety
+/// As for [`free`], but that somebody has the block.
+pub unsafe fn is_sparse(block: NonNull<u8>, bytes: usize) -> bool {
+    if bytes > SLAB_BLOCK_BYTES_MAX {
+        return false;
+    }
+    let slab = slab_of(block);
+    let first = WITH_ROOM.with(|with_room| with_room[bytes / STEP_BYTES].get());
+    // SAFETY: a slab is alive while it lends a place.
+    let lent = unsafe { (*slab).lent } * bytes;
+    lent < SPARSE_BYTES && slab != first
+}
+
+fn slab_of(block: NonNull<u8>) -> *mut Slab {
+    let begin = |address: usize| address & !(SLAB_BYTES - 1);
+    block.as_ptr().map_addr(begin).cast()
+}
+
+fn count(change: impl FnOnce(&mut Usage)) {
+    let mut usage = USAGE.get();
+    change(&mut usage);
+    USAGE.set(usage);
 }
 
 fn layout_of(bytes: usize) -> Layout {
@@ -113,6 +164,7 @@ fn lend(first: &Cell<*mut Slab>, bytes: usize) -> NonNull<u8> {
     if first.get().is_null() {
         first.set(new_slab());
     }
+    count(|usage| usage.lent += bytes);
     let slab = first.get();
     // SAFETY: a slab in the list is alive and has a free place, either one that was given back or a
     // fresh one, which lies within the slab.
@@ -138,10 +190,8 @@ fn lend(first: &Cell<*mut Slab>, bytes: usize) -> NonNull<u8> {
 /// As for [`free`], with the list of this size.
 unsafe fn take_back(first: &Cell<*mut Slab>, block: NonNull<u8>, bytes: usize) {
     let place = block.as_ptr().cast::<FreePlace>();
-    let slab = block
-        .as_ptr()
-        .map_addr(|address| address & !(SLAB_BYTES - 1));
-    let slab = slab.cast::<Slab>();
+    let slab = slab_of(block);
+    count(|usage| usage.lent -= bytes);
     // SAFETY: slabs begin at multiples of their size, so this is the block's; it is alive while it
     // lends a place. The place is the caller's to give.
     unsafe {
@@ -153,6 +203,7 @@ unsafe fn take_back(first: &Cell<*mut Slab>, block: NonNull<u8>, bytes: usize) {
             link(first, slab);
         } else if (*slab).lent == 0 && !is_alone(slab) {
             unlink(first, slab);
+            count(|usage| usage.held -= SLAB_BYTES);
             dealloc(slab.cast(), SLAB_LAYOUT);
         }
     }
@@ -164,6 +215,7 @@ fn new_slab() -> *mut Slab {
     if slab.is_null() {
         handle_alloc_error(SLAB_LAYOUT)
     }
+    count(|usage| usage.held += SLAB_BYTES);
     let header = Slab {
         free: ptr::null_mut(),
         previous: ptr::null_mut(),
@@ -294,6 +346,29 @@ mod tests {
         assert!(with_room(88) <= 1);
         many.into_iter().for_each(Lent::end);
         assert_eq!(with_room(88), 1);
+    }
+
+    #[test]
+    fn moving_blocks_out_of_slabs_that_are_mostly_empty_gives_memory_back() {
+        let many = (0..20_000).map(|number| Lent::new(88, number as u8));
+        let many: Vec<Lent> = many.collect();
+        let full = usage();
+        assert!(full.unused() < 2 * SLAB_BYTES + full.held / 50);
+        let blocks = many.into_iter().enumerate();
+        let (stay, go): (Vec<_>, Vec<_>) = blocks.partition(|(index, _)| index % 4 == 0);
+        go.into_iter().for_each(|(_, lent)| lent.end());
+        assert_eq!(usage().held, full.held);
+        let mut many: Vec<Lent> = stay.into_iter().map(|(_, lent)| lent).collect();
+        for lent in &mut many {
+            // SAFETY: it has the block.
+            if unsafe { is_sparse(lent.block, lent.bytes) } {
+                let moved = Lent::new(lent.bytes, lent.mark);
+                std::mem::replace(lent, moved).end();
+            }
+        }
+        assert!(usage().held < full.held / 3);
+        many.into_iter().for_each(Lent::end);
+        assert_eq!(usage().lent, 0);
     }
 
     #[test]

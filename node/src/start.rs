@@ -70,6 +70,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     member.spawn(housekeeping::flush);
     member.spawn(housekeeping::tick);
     member.spawn(housekeeping::free);
+    member.spawn(housekeeping::compact);
     member.spawn(peers::run);
     http::start(&member)?;
     // In a cluster the log has the last word on users, else the file.

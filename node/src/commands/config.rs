@@ -66,6 +66,7 @@ pub const COMMANDS: &[Command] = &[command(
         |context, _| {
             context.engine.stats.reset();
             context.engine.keyspace.reset_freed();
+            context.engine.keyspace.reset_moved();
             context.engine.slot_stats.reset();
             context.engine.timing.reset_most();
             context.reply.ok();

@@ -107,6 +107,8 @@ pub struct View {
     pub disk_error: Option<String>,
     /// Bytes of output, replica and migration buffers that count as used memory.
     pub buffer_bytes: u64,
+    /// Bytes that count as used, because the process is near the end of what it may take.
+    pub excess_bytes: u64,
     pub facts: Facts,
 }
 

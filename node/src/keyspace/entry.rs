@@ -82,6 +82,19 @@ impl Value {
         value.items() > ITEMS_FREED_AT_ONCE || value.heap_bytes() > BYTES_FREED_AT_ONCE
     }
 
+    /// Moves what is small and whose memory is mostly unused; whether that was so.
+    pub fn compact(&mut self) -> bool {
+        match self {
+            Self::Hash(hash) => hash.compact(),
+            Self::Set(set) => set.compact(),
+            Self::Integer(_)
+            | Self::Bytes(_)
+            | Self::List(_)
+            | Self::Sorted(_)
+            | Self::Stream(_) => false,
+        }
+    }
+
     /// Drops a bounded part; `true` while something is left.
     pub fn drop_part(&mut self) -> bool {
         match self {

@@ -131,6 +131,19 @@ impl EntryTable {
         })
     }
 
+    /// Moves the entries whose memory is mostly unused; how many were.
+    pub fn compact(&mut self) -> usize {
+        let mut moved = 0;
+        for place in 0..self.places.len() {
+            if let Some(Some(later)) = self.places.get(place + FETCHED_AHEAD) {
+                later.prefetch();
+            }
+            let word = self.places[place].as_mut();
+            moved += usize::from(word.is_some_and(Tagged::compact));
+        }
+        moved
+    }
+
     pub fn into_entries(self) -> impl Iterator<Item = Entry> {
         self.places.into_iter().flatten().map(Tagged::into_entry)
     }

@@ -140,6 +140,14 @@ impl SlotTable {
         part.next_prefix(start)
     }
 
+    /// Moves the entries of the part that holds `prefix` whose memory is mostly unused. Gives how
+    /// many it has, how many were moved, and the first prefix of the next part.
+    pub fn compact(&mut self, prefix: u32) -> (usize, usize, Option<u32>) {
+        let (start, part) = self.parts.at_mut(prefix);
+        let moved = part.entries.compact();
+        (part.entries.len(), moved, part.next_prefix(start))
+    }
+
     /// An entry picked evenly enough by `random`.
     pub fn random_entry(&self, random: u64) -> Option<EntryRef<'_>> {
         let part = self.parts.filled_part(random as u32)?;

@@ -5,6 +5,7 @@ use super::{Member, State};
 use crate::execute::config::Fsync;
 use crate::execute::session::Class;
 use crate::logging;
+use crate::process;
 use protocol::status::Role;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,8 +20,17 @@ const PROCESS_TICKS: u32 = 50;
 const EXPIRE_KEYS: usize = 200;
 const FREE_ENTRIES: usize = 256;
 
+/// Entries looked at in one go for memory that is mostly unused, and how often per tick: as much as
+/// is evicted when every request writes.
+const COMPACT_ENTRIES: usize = 512;
+const COMPACT_SLICES: usize = 48;
+
 /// Slices freed per tick: about a third of the time while there is much to free.
 const FREE_SLICES: usize = 48;
+
+/// So much of what the process may take may be in use before less data is kept: the rest is for what
+/// comes within a tick, and for what the kernel keeps of the process.
+const MEMORY_PERCENT_MAX: u64 = 92;
 
 /// Hands the effects of batches to the log's readers. It runs after the batches that were ready at
 /// the same time, so that they share one write to the disk and one frame to each replica.
@@ -60,6 +70,7 @@ pub async fn tick(member: Rc<Member>) {
         member.with(|state| {
             let began_ns = state.engine.timing.now_ns();
             state.tick(monotonic_ms);
+            state.look_at_memory();
             state.engine.observe(now_ms);
             // What expires or is evicted is written to the log, which a failing disk cannot take.
             if state.engine.view.disk_error.is_none() {
@@ -99,6 +110,22 @@ pub async fn free(member: Rc<Member>) {
         interval.tick().await;
         for _ in 0..FREE_SLICES {
             let more = member.with(|state| state.engine.keyspace.collect_garbage(FREE_ENTRIES));
+            if !more {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Moves entries out of memory that is mostly unused, slice by slice, until the process ends.
+pub async fn compact(member: Rc<Member>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        for _ in 0..COMPACT_SLICES {
+            let more = member.with(|state| state.engine.keyspace.compact(COMPACT_ENTRIES));
             if !more {
                 break;
             }
@@ -201,56 +228,54 @@ impl State {
         }
     }
 
-    /// Reads what the kernel says of the process; nothing is shown where `/proc` is not there.
+    /// Notes what the kernel says of the process; nothing is shown where it does not.
     fn look_at_process(&mut self) {
         let facts = &mut self.engine.view.facts;
-        if let Ok(statm) = std::fs::read_to_string("/proc/self/statm") {
-            let pages = statm
-                .split(' ')
-                .nth(1)
-                .and_then(|pages| pages.parse::<u64>().ok());
-            facts.resident_bytes = pages.unwrap_or(0) * PAGE_BYTES;
-        }
+        facts.resident_bytes = process::memory().map_or(0, |memory| memory.resident_bytes);
         if facts.system_memory_bytes == 0 {
-            facts.system_memory_bytes = system_memory_bytes();
+            facts.system_memory_bytes = process::system_memory_bytes().unwrap_or(0);
         }
-        if let Some((user, system)) = cpu_seconds("/proc/self/stat") {
+        if let Some((user, system)) = process::cpu_seconds("/proc/self/stat") {
             facts.cpu_user_seconds = user;
             facts.cpu_system_seconds = system;
         }
-        if let Some((user, system)) = cpu_seconds("/proc/thread-self/stat") {
+        if let Some((user, system)) = process::cpu_seconds("/proc/thread-self/stat") {
             facts.thread_user_seconds = user;
             facts.thread_system_seconds = system;
         }
     }
-}
 
-/// CPU time in user space and in the kernel, as a file of `/proc` tells it.
-fn cpu_seconds(path: &str) -> Option<(f64, f64)> {
-    let stat = std::fs::read_to_string(path).ok()?;
-    // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split(' ');
-    let ticks: Vec<f64> = fields
-        .skip(12)
-        .take(2)
-        .filter_map(|t| t.parse().ok())
-        .collect();
-    match ticks[..] {
-        [user, system] => Some((user / CLOCK_TICKS, system / CLOCK_TICKS)),
-        _ => None,
+    /// Counts against `maxmemory` what brings the process near the end of what it may take: memory
+    /// that is held beside the data grows with the load, and at the end the kernel kills.
+    fn look_at_memory(&mut self) {
+        let excess_bytes = match (self.memory_limit_bytes, process::memory()) {
+            (Some(limit), Some(memory)) => excess_bytes(memory.own_bytes, limit),
+            _ => 0,
+        };
+        let before = std::mem::replace(&mut self.engine.view.excess_bytes, excess_bytes);
+        if before == 0 && excess_bytes > 0 {
+            tracing::warn!(
+                limit_bytes = self.memory_limit_bytes,
+                "memory is nearly full: less data is kept than maxmemory allows"
+            );
+        }
     }
 }
 
-/// Memory of the machine; 0 where `/proc` does not tell it.
-fn system_memory_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kilobytes = total.and_then(|total| total.trim().split(' ').next()?.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
+/// By how much a process that takes so much is too near its limit.
+fn excess_bytes(taken: u64, limit: u64) -> u64 {
+    taken.saturating_sub(limit / 100 * MEMORY_PERCENT_MAX)
 }
 
-/// Of `/proc/self/statm` on every platform the images are built for.
-const PAGE_BYTES: u64 = 4096;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Clock ticks per second in `/proc`; fixed for user space on Linux.
-const CLOCK_TICKS: f64 = 100.0;
+    #[test]
+    fn what_is_taken_beyond_most_of_the_limit_is_too_much() {
+        let gib = 1 << 30;
+        assert_eq!(excess_bytes(gib / 100 * 92, gib), 0);
+        assert_eq!(excess_bytes(gib, gib), gib - gib / 100 * 92);
+        assert_eq!(excess_bytes(0, gib), 0);
+    }
+}

@@ -1,7 +1,7 @@
 //! Bytes in a block of their own, which is as large as they need.
 #![allow(unsafe_code)] // The block's size is known only from the length; see each.
 
-use super::{STEP_BYTES, allocate, free, rounded};
+use super::{STEP_BYTES, allocate, free, is_sparse, rounded};
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::{self, NonNull};
@@ -46,6 +46,16 @@ impl Bytes {
         } else {
             block_bytes(self.len)
         }
+    }
+
+    /// Moves the bytes when their slab is mostly empty; whether that was so.
+    pub fn compact(&mut self) -> bool {
+        // SAFETY: with bytes there is a block, which these own.
+        let sparse = self.len > 0 && unsafe { is_sparse(self.place, block_bytes(self.len)) };
+        if sparse {
+            *self = self.clone();
+        }
+        sparse
     }
 
     /// Replaces a range of the bytes.

@@ -72,6 +72,14 @@ impl Hash {
         self.len() == 0
     }
 
+    /// Moves what is small and whose memory is mostly unused; whether that was so.
+    pub fn compact(&mut self) -> bool {
+        match &mut self.0 {
+            Layout::Small(small) => small.compact(),
+            Layout::Large(_) => false,
+        }
+    }
+
     /// Asks for what the hash itself points at.
     pub fn prefetch(&self) {
         match &self.0 {

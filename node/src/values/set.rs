@@ -166,6 +166,14 @@ impl Set {
         self.len() == 0
     }
 
+    /// Moves what is small and whose memory is mostly unused; whether that was so.
+    pub fn compact(&mut self) -> bool {
+        match &mut self.0 {
+            Layout::Packed(packed) => packed.0.compact(),
+            Layout::Integers(_) | Layout::Large(_) => false,
+        }
+    }
+
     /// Asks for what the set itself points at.
     pub fn prefetch(&self) {
         match &self.0 {

@@ -36,7 +36,7 @@ pub fn memory(text: &mut String, engine: &Engine, _now_ms: u64) {
         "mem_fragmentation_bytes": resident as i64 - used as i64,
         "mem_not_counted_for_evict": 0,
         "mem_allocator": ALLOCATOR,
-        "active_defrag_running": 0,
+        "active_defrag_running": u8::from(engine.keyspace.compaction().is_running()),
         "lazyfree_pending_objects": engine.keyspace.garbage().pending(),
         "lazyfreed_objects": engine.keyspace.garbage().freed() + engine.stats.freed_functions,
     );

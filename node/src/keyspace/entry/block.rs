@@ -334,6 +334,18 @@ impl Entry {
         unsafe { slabs::free(old.block.cast(), shape.allocated()) }
     }
 
+    /// Moves the block, and the bytes of a small value, when their memory is mostly unused; whether
+    /// that was so.
+    fn compact(&mut self) -> bool {
+        let bytes = self.as_ref().block_bytes();
+        // SAFETY: the block is this one's, and as large.
+        let sparse = unsafe { slabs::is_sparse(self.block.cast(), bytes) };
+        if sparse {
+            self.rebuild(self.as_ref().expires_at_ms());
+        }
+        sparse | self.value_mut().is_some_and(Value::compact)
+    }
+
     /// Takes the value out; `Err` gives the entry back when it holds none.
     pub(super) fn take(self) -> Result<Value, Self> {
         let view = self.as_ref();
@@ -416,6 +428,11 @@ impl Tagged {
         });
         let mut open = Open(self, entry);
         change(&mut open.1)
+    }
+
+    /// Moves the entry when its memory is mostly unused; whether that was so.
+    pub fn compact(&mut self) -> bool {
+        self.update(Entry::compact)
     }
 
     pub fn into_entry(self) -> Entry {

@@ -70,10 +70,15 @@ impl Parts {
     }
 
     pub fn of_mut(&mut self, hash: u64) -> &mut Part {
+        self.at_mut(prefix_of(hash)).1
+    }
+
+    /// The same as [`at`](Self::at), to be changed.
+    pub fn at_mut(&mut self, prefix: u32) -> (u32, &mut Part) {
         match self {
-            Self::One(part) => part,
-            Self::Many(many) => match many.parts.range_mut(..=prefix_of(hash)).next_back() {
-                Some((_, part)) => part,
+            Self::One(part) => (0, part),
+            Self::Many(many) => match many.parts.range_mut(..=prefix).next_back() {
+                Some((&start, part)) => (start, part),
                 None => unreachable!("the first part starts at prefix 0"),
             },
         }

@@ -47,6 +47,11 @@ impl Small {
         self.0.heap_bytes()
     }
 
+    /// Moves it when its memory is mostly unused.
+    pub fn compact(&mut self) -> bool {
+        self.0.compact()
+    }
+
     pub fn prefetch(&self) {
         prefetch_bytes(&self.0);
     }
