@@ -9,12 +9,19 @@ use rand_xoshiro::rand_core::RngCore;
 /// Most keys evicted before one command; the rest follows with the next one and in the background.
 const EVICTIONS_PER_COMMAND_MAX: usize = 128;
 
+/// Most entries that are moved before one command, while the process is near the end of its memory.
+const COMPACTED_PER_COMMAND_MAX: usize = 256;
+
 impl Engine {
     /// Evicts until memory is within `maxmemory`, no key is left to evict, or a slice of work is
     /// done.
     pub fn make_room(&mut self, now_ms: u64) {
         if !self.view.may_expire() {
             return;
+        }
+        // Keys that go free the process of little while their neighbours stay.
+        if self.view.excess_bytes > 0 && self.is_full() {
+            self.keyspace.compact(COMPACTED_PER_COMMAND_MAX);
         }
         for _ in 0..EVICTIONS_PER_COMMAND_MAX {
             if !self.is_full() {

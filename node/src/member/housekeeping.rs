@@ -30,7 +30,11 @@ const FREE_SLICES: usize = 48;
 
 /// So much of what the process may take may be in use before less data is kept: the rest is for what
 /// comes within a tick, and for what the kernel keeps of the process.
-const MEMORY_PERCENT_MAX: u64 = 92;
+const MEMORY_PERCENT_MAX: u64 = 90;
+
+/// A byte too much counts as so many: of the memory of keys that go, most comes back only when their
+/// neighbours have gone, too.
+const EXCESS_FACTOR: u64 = 8;
 
 /// Hands the effects of batches to the log's readers. It runs after the batches that were ready at
 /// the same time, so that they share one write to the disk and one frame to each replica.
@@ -262,9 +266,10 @@ impl State {
     }
 }
 
-/// By how much a process that takes so much is too near its limit.
+/// How much less data is to be kept by a process that takes so much.
 fn excess_bytes(taken: u64, limit: u64) -> u64 {
-    taken.saturating_sub(limit / 100 * MEMORY_PERCENT_MAX)
+    let excess = taken.saturating_sub(limit / 100 * MEMORY_PERCENT_MAX);
+    excess.saturating_mul(EXCESS_FACTOR)
 }
 
 #[cfg(test)]
@@ -274,8 +279,9 @@ mod tests {
     #[test]
     fn what_is_taken_beyond_most_of_the_limit_is_too_much() {
         let gib = 1 << 30;
-        assert_eq!(excess_bytes(gib / 100 * 92, gib), 0);
-        assert_eq!(excess_bytes(gib, gib), gib - gib / 100 * 92);
+        assert_eq!(excess_bytes(gib / 100 * MEMORY_PERCENT_MAX, gib), 0);
+        let excess = gib - gib / 100 * MEMORY_PERCENT_MAX;
+        assert_eq!(excess_bytes(gib, gib), excess * EXCESS_FACTOR);
         assert_eq!(excess_bytes(0, gib), 0);
     }
 }
