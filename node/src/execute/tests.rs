@@ -535,6 +535,11 @@ fn any_request_evicts_first_when_memory_is_full() {
     assert_eq!(bench.run("DBSIZE"), ":1");
     bench.engine.view.disk_error = None;
     assert_eq!(bench.run("DBSIZE"), ":0");
+    // What the process takes too much counts as used.
+    bench.run("CONFIG SET maxmemory 1gb");
+    bench.run("SET a 1");
+    bench.engine.view.excess_bytes = 1 << 30;
+    assert_eq!(bench.run("DBSIZE"), ":0");
 }
 
 #[test]
