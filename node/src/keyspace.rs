@@ -319,13 +319,17 @@ impl Keyspace {
     pub fn visit(&self, place: Place, mut visitor: impl FnMut(EntryRef)) -> Option<Place> {
         let hasher = &self.hasher;
         let table = self.table(place.slot);
-        match table.visit(place.prefix, |bytes| hasher.hash_one(bytes), &mut visitor) {
-            Some(prefix) => Some(Place {
-                slot: place.slot,
-                prefix,
-            }),
+        let next = table.visit(place.prefix, |bytes| hasher.hash_one(bytes), &mut visitor);
+        self.following(place.slot, next)
+    }
+
+    /// Where to go on after a part of a slot: at the first prefix of the next part, or in the next
+    /// slot.
+    fn following(&self, slot: u16, next: Option<u32>) -> Option<Place> {
+        match next {
+            Some(prefix) => Some(Place { slot, prefix }),
             None => self
-                .next_filled_slot(place.slot)
+                .next_filled_slot(slot)
                 .map(|slot| Place { slot, prefix: 0 }),
         }
     }

@@ -356,7 +356,9 @@ mod tests {
         assert!(full.unused() < 2 * SLAB_BYTES + full.held / 50);
         let blocks = many.into_iter().enumerate();
         let (stay, go): (Vec<_>, Vec<_>) = blocks.partition(|(index, _)| index % 4 == 0);
-        go.into_iter().for_each(|(_, lent)| lent.end());
+        for (_, lent) in go {
+            lent.end();
+        }
         assert_eq!(usage().held, full.held);
         let mut many: Vec<Lent> = stay.into_iter().map(|(_, lent)| lent).collect();
         for lent in &mut many {

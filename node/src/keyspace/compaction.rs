@@ -80,13 +80,7 @@ impl Keyspace {
             self.compaction.moved += moved as u64;
             // One that is moved takes about as long as four that are looked at.
             cost += entries + 4 * moved;
-            match next {
-                Some(prefix) => place.prefix = prefix,
-                None => {
-                    let slot = self.next_filled_slot(place.slot)?;
-                    place = Place { slot, prefix: 0 };
-                }
-            }
+            place = self.following(place.slot, next)?;
         }
         Some(place)
     }

@@ -28,12 +28,12 @@ const COMPACT_SLICES: usize = 48;
 /// Slices freed per tick: about a third of the time while there is much to free.
 const FREE_SLICES: usize = 48;
 
-/// So much of what the process may take may be in use before less data is kept: the rest is for what
-/// comes within a tick, and for what the kernel keeps of the process.
+/// So much of what the process may take may be in use before less data is kept: the rest is for
+/// what comes within a tick, and for what the kernel keeps of the process.
 const MEMORY_PERCENT_MAX: u64 = 90;
 
-/// A byte too much counts as so many: of the memory of keys that go, most comes back only when their
-/// neighbours have gone, too.
+/// A byte too much counts as so many: of the memory of keys that go, most comes back only when
+/// their neighbours have gone, too.
 const EXCESS_FACTOR: u64 = 8;
 
 /// Hands the effects of batches to the log's readers. It runs after the batches that were ready at
