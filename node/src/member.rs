@@ -190,6 +190,22 @@ pub enum Settled {
 /// longer than a failover, or the removal of a lost voter, takes.
 const PATIENCE_LEASES: u64 = 2;
 
+/// An engine that measures, and that lets others be served while a script runs.
+fn new_engine(options: &Options, config: Config, lines: &Rc<Lines>, clock: Clock) -> Engine {
+    let seed = uuid::Uuid::new_v4().as_u64_pair();
+    let mut engine = Engine::new(seed.0 ^ seed.1, config);
+    engine.stall = Some(std::thread::sleep);
+    let (monotonic_ms, unix_ms) = (move || clock.monotonic_ms(), move || clock.now_ms());
+    let decide = script_limit::decide(Rc::clone(lines), monotonic_ms, unix_ms);
+    engine.interrupt = Some(decide);
+    engine.timing.set_clock(if options.measure_cpu_time {
+        Box::new(cpu_time)
+    } else {
+        Box::new(ticks())
+    });
+    engine
+}
+
 impl Member {
     pub fn new(
         options: Options,
@@ -198,20 +214,9 @@ impl Member {
         meta: Meta,
     ) -> io::Result<Self> {
         let clock = Clock::default();
-        let seed = uuid::Uuid::new_v4().as_u64_pair();
-        let mut engine = Engine::new(seed.0 ^ seed.1, config);
-        engine.view.facts.member_id.clone_from(&meta.id);
-        engine.stall = Some(std::thread::sleep);
         let lines = Rc::new(Lines::new()?);
-        let (monotonic_ms, unix_ms) = (move || clock.monotonic_ms(), move || clock.now_ms());
-        let decide = script_limit::decide(Rc::clone(&lines), monotonic_ms, unix_ms);
-        engine.interrupt = Some(decide);
-        let measured = options.measure_cpu_time;
-        engine.timing.set_clock(if measured {
-            Box::new(cpu_time)
-        } else {
-            Box::new(ticks())
-        });
+        let mut engine = new_engine(&options, config, &lines, clock);
+        engine.view.facts.member_id.clone_from(&meta.id);
         let backlog_bytes = engine.config.backlog_bytes;
         let signals = Rc::new(Signals::default());
         let state = State {
