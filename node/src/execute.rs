@@ -524,9 +524,20 @@ impl Engine {
         self.keyspace.empty_bytes() + self.keyspace.bytes() + self.view.buffer_bytes
     }
 
+    /// Whether more is used than `maxmemory` allows, or less than that is all that the process has
+    /// room for.
     pub fn is_full(&self) -> bool {
+        self.is_over(self.used_bytes() + self.view.excess_bytes)
+    }
+
+    /// Whether more is used than `maxmemory` allows.
+    pub fn holds_too_much(&self) -> bool {
+        self.is_over(self.used_bytes())
+    }
+
+    fn is_over(&self, bytes: u64) -> bool {
         let limit = self.config.maxmemory_bytes;
-        limit > 0 && self.used_bytes() + self.view.excess_bytes > limit
+        limit > 0 && bytes > limit
     }
 
     pub fn hashed<'k>(&self, key: &'k [u8]) -> HashedKey<'k> {

@@ -21,6 +21,7 @@ mod io_threads;
 mod line;
 mod lines;
 mod mailbox;
+mod memory;
 pub mod peers;
 mod reply;
 mod report;
@@ -49,7 +50,6 @@ use crate::log::Log;
 use crate::log::files::{Directory, FilesError, Meta};
 use crate::migrate::capture::Capture;
 use crate::options::Options;
-use crate::process;
 use crate::replicate::pending::Pending;
 use crate::replicate::quorum::Quorum;
 use crate::replicate::serve::FULL_SYNCS_MAX;
@@ -141,8 +141,7 @@ pub struct State {
     pub output_bytes: u64,
     /// Parts of requests that have not arrived whole.
     pub input_bytes: u64,
-    /// Most memory that the process may take, if that is known.
-    memory_limit_bytes: Option<u64>,
+    memory: memory::Watched,
     /// What snapshots and migrations hold, as of the last tick.
     held_bytes: u64,
     pub clock: Clock,
@@ -246,9 +245,7 @@ impl Member {
             peers: BTreeMap::new(),
             output_bytes: 0,
             input_bytes: 0,
-            memory_limit_bytes: options
-                .memory_limit_bytes
-                .or_else(process::memory_limit_bytes),
+            memory: memory::Watched::new(options.memory_limit_bytes),
             held_bytes: 0,
             clock,
             signals: Rc::clone(&signals),

@@ -43,10 +43,10 @@ pub struct Options {
     /// Most bytes of data, such as 100mb; 0 means no limit.
     #[arg(long, env = "KV_MAXMEMORY")]
     pub maxmemory: Option<String>,
-    /// Most memory that the process may take, in bytes: near that less data is kept. The limit of
-    /// the container when not given.
-    #[arg(long, env = "KV_MEMORY_LIMIT_BYTES")]
-    pub memory_limit_bytes: Option<u64>,
+    /// Most memory that the process may take, in bytes: near that less data is kept. Without it, or
+    /// with 0, the limit of the container.
+    #[arg(long, env = "KV_MEMORY_LIMIT_BYTES", default_value_t = 0)]
+    pub memory_limit_bytes: u64,
     /// A Redis option as name=value, such as appendfsync=always. May be repeated.
     #[arg(
         long = "config",

@@ -20,8 +20,10 @@ impl Engine {
             return;
         }
         // Keys that go free the process of little while their neighbours stay.
-        if self.view.excess_bytes > 0 && self.is_full() {
-            self.keyspace.compact(COMPACTED_PER_COMMAND_MAX);
+        let evicts = self.config.maxmemory_policy != eviction::Policy::NoEviction;
+        if self.view.excess_bytes > 0 && evicts && self.is_full() {
+            self.keyspace.compact(COMPACTED_PER_COMMAND_MAX, true);
+            self.timing.advance();
         }
         for _ in 0..EVICTIONS_PER_COMMAND_MAX {
             if !self.is_full() {

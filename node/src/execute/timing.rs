@@ -54,6 +54,13 @@ impl Timing {
         self.mark_ns.saturating_sub(self.run_began_ns)
     }
 
+    /// What has been done since the last request is the run's, but no request's.
+    pub fn advance(&mut self) {
+        if self.mark_ns != 0 {
+            self.mark_ns = self.now_ns();
+        }
+    }
+
     pub fn end_run(&mut self) {
         (self.mark_ns, self.run_began_ns) = (0, 0);
         self.commands_max = self.commands_max.max(std::mem::take(&mut self.commands));
@@ -153,6 +160,9 @@ mod tests {
         assert_eq!(timing.end(inner), 3);
         assert_eq!(timing.end(outer), 3);
         assert_eq!(timing.run_ns(), 15);
+        time.set(time.get() + 10);
+        timing.advance();
+        assert_eq!(timing.run_ns(), 25);
         timing.end_run();
         assert_eq!(timing.commands_max, 3);
         time.set(1000);

@@ -3,8 +3,9 @@
 //! When the sizes of values change, the entries that stay keep their slabs, nearly empty ones too.
 //! No count of entries shows that, and without this a member would take twice its `maxmemory`.
 //!
-//! A pass goes over all entries, part by part. It begins once too much is unused, and ends as soon
-//! as little is. What cannot be moved does not make it begin again and again.
+//! A pass goes over all entries, part by part. It begins once too much is unused, or earlier where
+//! memory is short, and ends as soon as little is. One that has moved little does not begin again
+//! before more is unused.
 
 use super::{Keyspace, Place};
 use crate::slabs::{self, Usage};
@@ -16,8 +17,11 @@ const UNUSED_BYTES_FREE: usize = 8 * 1024 * 1024;
 pub struct Compaction {
     /// Where the pass under way goes on.
     place: Option<Place>,
-    /// What was unused when the last pass ended.
+    /// What was unused when the last pass ended, if that could not be helped.
     left_bytes: usize,
+    /// Entries looked at, and moved, by the pass under way or the last one.
+    looked_at: usize,
+    moved_of_these: usize,
     moved: u64,
 }
 
@@ -32,10 +36,22 @@ impl Compaction {
         self.moved
     }
 
-    fn begins(&mut self, usage: Usage) -> bool {
+    fn begins(&mut self, usage: Usage, short: bool) -> bool {
         let unused = usage.unused();
         self.left_bytes = self.left_bytes.min(unused);
-        unused > usage.lent / 4 + UNUSED_BYTES_FREE && unused > self.left_bytes + UNUSED_BYTES_FREE
+        let much = unused > usage.lent / 4 + UNUSED_BYTES_FREE;
+        let more = unused > self.left_bytes + UNUSED_BYTES_FREE / 2;
+        let begins = more && (much || short && !Self::is_done(usage));
+        if begins {
+            (self.looked_at, self.moved_of_these) = (0, 0);
+        }
+        begins
+    }
+
+    fn end(&mut self, usage: Usage) {
+        // What became unused behind the pass can be moved by the next one.
+        let helped = self.moved_of_these > self.looked_at / 32;
+        self.left_bytes = if helped { 0 } else { usage.unused() };
     }
 
     fn is_done(usage: Usage) -> bool {
@@ -52,11 +68,11 @@ impl Keyspace {
         self.compaction.moved = 0;
     }
 
-    /// Looks at about `entries_max` entries when too much memory is unused; `true` while there is
-    /// more to do.
-    pub fn compact(&mut self, entries_max: usize) -> bool {
+    /// Looks at about `entries_max` entries when too much memory is unused, for a process that may
+    /// be short of it; `true` while there is more to do.
+    pub fn compact(&mut self, entries_max: usize, short: bool) -> bool {
         let usage = slabs::usage();
-        if !self.compaction.is_running() && !self.compaction.begins(usage) {
+        if !self.compaction.is_running() && !self.compaction.begins(usage, short) {
             return false;
         }
         let place = self.compaction.place.unwrap_or_default();
@@ -66,7 +82,7 @@ impl Keyspace {
             self.compact_from(place, entries_max)
         };
         if self.compaction.place.is_none() {
-            self.compaction.left_bytes = slabs::usage().unused();
+            self.compaction.end(slabs::usage());
         }
         self.compaction.is_running()
     }
@@ -78,6 +94,8 @@ impl Keyspace {
             let table = &mut self.tables[usize::from(place.slot)];
             let (entries, moved, next) = table.compact(place.prefix);
             self.compaction.moved += moved as u64;
+            self.compaction.moved_of_these += moved;
+            self.compaction.looked_at += entries;
             // One that is moved takes about as long as four that are looked at.
             cost += entries + 4 * moved;
             place = self.following(place.slot, next)?;
@@ -97,14 +115,20 @@ mod tests {
             lent: lent << 20,
         };
         let mut compaction = Compaction::default();
-        assert!(!compaction.begins(mib(8, 1)));
-        assert!(compaction.begins(mib(10, 1)));
-        assert!(!compaction.begins(mib(132, 100)));
-        assert!(compaction.begins(mib(134, 100)));
-        compaction.left_bytes = 30 << 20;
-        assert!(!compaction.begins(mib(137, 100)));
-        assert!(compaction.begins(mib(139, 100)));
-        assert!(Compaction::is_done(mib(110, 100)));
+        assert!(!compaction.begins(mib(8, 1), false));
+        assert!(compaction.begins(mib(10, 1), false));
+        assert!(!compaction.begins(mib(132, 100), false));
+        assert!(compaction.begins(mib(132, 100), true));
+        assert!(compaction.begins(mib(134, 100), false));
+        assert!(Compaction::is_done(mib(116, 100)));
+        assert!(!compaction.begins(mib(116, 100), true));
+        (compaction.looked_at, compaction.moved_of_these) = (3200, 100);
+        compaction.end(mib(140, 100));
+        assert!(!compaction.begins(mib(143, 100), true));
+        assert!(compaction.begins(mib(145, 100), false));
+        (compaction.looked_at, compaction.moved_of_these) = (3200, 101);
+        compaction.end(mib(140, 100));
+        assert!(compaction.begins(mib(140, 100), false));
     }
 
     #[test]
@@ -124,12 +148,12 @@ mod tests {
         }
         let (before, digest) = (slabs::usage(), keyspace.digest());
         let bytes = keyspace.bytes();
-        while keyspace.compact(256) {}
+        while keyspace.compact(256, false) {}
         let after = slabs::usage();
         assert_eq!(after.lent, before.lent);
         assert!(after.held < before.held / 3, "{after:?} of {before:?}");
         assert_eq!((keyspace.digest(), keyspace.bytes()), (digest, bytes));
         assert!(keyspace.compaction().moved() > 10_000);
-        assert!(!keyspace.compact(256));
+        assert!(!keyspace.compact(256, true));
     }
 }

@@ -28,14 +28,6 @@ const COMPACT_SLICES: usize = 48;
 /// Slices freed per tick: about a third of the time while there is much to free.
 const FREE_SLICES: usize = 48;
 
-/// So much of what the process may take may be in use before less data is kept: the rest is for
-/// what comes within a tick, and for what the kernel keeps of the process.
-const MEMORY_PERCENT_MAX: u64 = 90;
-
-/// A byte too much counts as so many: of the memory of keys that go, most comes back only when
-/// their neighbours have gone, too.
-const EXCESS_FACTOR: u64 = 8;
-
 /// Hands the effects of batches to the log's readers. It runs after the batches that were ready at
 /// the same time, so that they share one write to the disk and one frame to each replica.
 pub async fn flush(member: Rc<Member>) {
@@ -74,7 +66,7 @@ pub async fn tick(member: Rc<Member>) {
         member.with(|state| {
             let began_ns = state.engine.timing.now_ns();
             state.tick(monotonic_ms);
-            state.look_at_memory();
+            state.look_at_memory(monotonic_ms);
             state.engine.observe(now_ms);
             // What expires or is evicted is written to the log, which a failing disk cannot take.
             if state.engine.view.disk_error.is_none() {
@@ -97,6 +89,7 @@ pub async fn tick(member: Rc<Member>) {
             state.update_facts();
             if ticks % PROCESS_TICKS == 0 {
                 state.look_at_process();
+                state.memory.look_at_limit();
                 state.check_outputs();
                 state.end_idle(now_ms);
             }
@@ -129,7 +122,10 @@ pub async fn compact(member: Rc<Member>) {
     loop {
         interval.tick().await;
         for _ in 0..COMPACT_SLICES {
-            let more = member.with(|state| state.engine.keyspace.compact(COMPACT_ENTRIES));
+            let more = member.with(|state| {
+                let short = state.memory.is_short();
+                state.engine.keyspace.compact(COMPACT_ENTRIES, short)
+            });
             if !more {
                 break;
             }
@@ -247,41 +243,5 @@ impl State {
             facts.thread_user_seconds = user;
             facts.thread_system_seconds = system;
         }
-    }
-
-    /// Counts against `maxmemory` what brings the process near the end of what it may take: memory
-    /// that is held beside the data grows with the load, and at the end the kernel kills.
-    fn look_at_memory(&mut self) {
-        let excess_bytes = match (self.memory_limit_bytes, process::memory()) {
-            (Some(limit), Some(memory)) => excess_bytes(memory.own_bytes, limit),
-            _ => 0,
-        };
-        let before = std::mem::replace(&mut self.engine.view.excess_bytes, excess_bytes);
-        if before == 0 && excess_bytes > 0 {
-            tracing::warn!(
-                limit_bytes = self.memory_limit_bytes,
-                "memory is nearly full: less data is kept than maxmemory allows"
-            );
-        }
-    }
-}
-
-/// How much less data is to be kept by a process that takes so much.
-fn excess_bytes(taken: u64, limit: u64) -> u64 {
-    let excess = taken.saturating_sub(limit / 100 * MEMORY_PERCENT_MAX);
-    excess.saturating_mul(EXCESS_FACTOR)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_taken_beyond_most_of_the_limit_is_too_much() {
-        let gib = 1 << 30;
-        assert_eq!(excess_bytes(gib / 100 * MEMORY_PERCENT_MAX, gib), 0);
-        let excess = gib - gib / 100 * MEMORY_PERCENT_MAX;
-        assert_eq!(excess_bytes(gib, gib), excess * EXCESS_FACTOR);
-        assert_eq!(excess_bytes(0, gib), 0);
     }
 }

@@ -8,12 +8,13 @@ use std::task::{Context, Poll};
 
 pub struct Turns<F> {
     member: Rc<Member>,
-    task: Pin<Box<F>>,
+    /// Until it is dropped.
+    task: Option<Pin<Box<F>>>,
 }
 
 impl<F: Future<Output = ()>> Turns<F> {
     pub fn of(member: Rc<Member>, task: F) -> Self {
-        let task = Box::pin(task);
+        let task = Some(Box::pin(task));
         Self { member, task }
     }
 }
@@ -22,14 +23,28 @@ impl<F: Future<Output = ()>> Future for Turns<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context) -> Poll<()> {
+        let Self { member, task } = &mut *self;
+        let Some(task) = task else {
+            return Poll::Ready(());
+        };
         let _ended = Ended;
-        let began_ns = self.member.with(|state| state.engine.timing.now_ns());
-        let done = self.task.as_mut().poll(context);
-        self.member.with(|state| {
+        let began_ns = member.with(|state| state.engine.timing.now_ns());
+        let done = task.as_mut().poll(context);
+        member.with(|state| {
             let timing = &mut state.engine.timing;
             timing.note_turn(timing.now_ns().saturating_sub(began_ns));
         });
         done
+    }
+}
+
+impl<F> Drop for Turns<F> {
+    /// A task that is aborted may have something to put in order.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ended = Ended;
+            self.task = None;
+        }
     }
 }
 
