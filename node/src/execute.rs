@@ -519,27 +519,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Bytes that count against `maxmemory`.
-    pub fn used_bytes(&self) -> u64 {
-        self.keyspace.empty_bytes() + self.keyspace.bytes() + self.view.buffer_bytes
-    }
-
-    /// Whether more is used than `maxmemory` allows, or less than that is all that the process has
-    /// room for.
-    pub fn is_full(&self) -> bool {
-        self.is_over(self.used_bytes() + self.view.excess_bytes)
-    }
-
-    /// Whether more is used than `maxmemory` allows.
-    pub fn holds_too_much(&self) -> bool {
-        self.is_over(self.used_bytes())
-    }
-
-    fn is_over(&self, bytes: u64) -> bool {
-        let limit = self.config.maxmemory_bytes;
-        limit > 0 && bytes > limit
-    }
-
     pub fn hashed<'k>(&self, key: &'k [u8]) -> HashedKey<'k> {
         self.keyspace.hashed_with(&self.hint, key)
     }

@@ -13,6 +13,27 @@ const EVICTIONS_PER_COMMAND_MAX: usize = 128;
 const COMPACTED_PER_COMMAND_MAX: usize = 256;
 
 impl Engine {
+    /// Bytes that count against `maxmemory`.
+    pub fn used_bytes(&self) -> u64 {
+        self.keyspace.empty_bytes() + self.keyspace.bytes() + self.view.buffer_bytes
+    }
+
+    /// Whether more is used than `maxmemory` allows, or less than that is all that the process has
+    /// room for.
+    pub fn is_full(&self) -> bool {
+        self.is_over(self.used_bytes() + self.view.excess_bytes)
+    }
+
+    /// Whether more is used than `maxmemory` allows.
+    pub fn holds_too_much(&self) -> bool {
+        self.is_over(self.used_bytes())
+    }
+
+    fn is_over(&self, bytes: u64) -> bool {
+        let limit = self.config.maxmemory_bytes;
+        limit > 0 && bytes > limit
+    }
+
     /// Evicts until memory is within `maxmemory`, no key is left to evict, or a slice of work is
     /// done.
     pub fn make_room(&mut self, now_ms: u64) {
