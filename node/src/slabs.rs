@@ -33,8 +33,9 @@ pub const STEP_BYTES: usize = 8;
 /// its sizes waste, and the fewer fit into a slab.
 pub const SLAB_BLOCK_BYTES_MAX: usize = 512;
 
-/// Small enough to become empty again, large enough for the allocator's own notes not to matter.
-const SLAB_BYTES: usize = 16 * 1024;
+/// Large enough for the allocator's own notes not to matter: with 16 KiB they took a byte per
+/// entry. Those that do not become empty by themselves are emptied, see `keyspace::compaction`.
+const SLAB_BYTES: usize = 64 * 1024;
 
 const SLAB_LAYOUT: Layout = match Layout::from_size_align(SLAB_BYTES, SLAB_BYTES) {
     Ok(layout) => layout,
