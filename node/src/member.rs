@@ -267,6 +267,19 @@ impl Member {
         })
     }
 
+    /// One that stands alone and serves, without a directory.
+    #[cfg(test)]
+    pub fn alone() -> Rc<Self> {
+        let options = clap::Parser::parse_from(["kv-node"]);
+        let member = Self::new(options, Config::default(), None, Meta::default());
+        let member = Rc::new(member.unwrap());
+        member.with(|state| {
+            state.loading = false;
+            state.settle_role();
+        });
+        member
+    }
+
     /// Runs `with` on the state. Never called while another call is under way.
     pub fn with<T>(&self, with: impl FnOnce(&mut State) -> T) -> T {
         with(&mut self.state.borrow_mut())

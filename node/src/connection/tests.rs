@@ -1,12 +1,8 @@
 //! What a connection takes while its client says nothing, and in which order it goes on.
 
 use super::*;
-use crate::execute::config::Config;
 use crate::execute::session::Session;
-use crate::log::files::Meta;
 use crate::member::{Mailbox, Own, Socket};
-use crate::options::Options;
-use clap::Parser;
 use std::net::{TcpListener, TcpStream};
 use std::task::{Context, Waker};
 
@@ -30,13 +26,7 @@ fn an_idle_connection_takes_a_kilobyte_and_a_half() {
 /// The connection of a client of a member that stands alone.
 fn connected() -> (Connection, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let options = Options::parse_from(["kv-node"]);
-    let member = Member::new(options, Config::default(), None, Meta::default());
-    let member = Rc::new(member.unwrap());
-    member.with(|state| {
-        state.loading = false;
-        state.settle_role();
-    });
+    let member = Member::alone();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, _) = listener.accept().unwrap();
     let session = member.with(|state| {

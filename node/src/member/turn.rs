@@ -65,22 +65,12 @@ impl Drop for Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::execute::config::Config;
-    use crate::log::files::Meta;
-    use crate::options::Options;
-    use clap::Parser;
     use std::os::unix::process::ExitStatusExt;
     use tokio::task::{LocalSet, yield_now};
 
-    fn member() -> Rc<Member> {
-        let options = Options::parse_from(["kv-node"]);
-        let member = Member::new(options, Config::default(), None, Meta::default());
-        Rc::new(member.unwrap())
-    }
-
     #[tokio::test(flavor = "current_thread")]
     async fn a_task_of_the_member_counts_each_of_its_turns() {
-        let member = member();
+        let member = Member::alone();
         let turns = || member.with(|state| state.engine.timing.turns);
         LocalSet::new()
             .run_until(async {
@@ -106,7 +96,7 @@ mod tests {
             assert_eq!(ended.unwrap().status.signal(), Some(6));
             return;
         }
-        let member = member();
+        let member = Member::alone();
         LocalSet::new()
             .run_until(async {
                 let task = member.spawn(async |_| panic!("as a test"));

@@ -206,9 +206,19 @@ async fn clients_are_disconnected_when_they_are_killed_idle_or_say_goodbye() {
     malformed.write_all(b"*1\r\nx\r\n").await.unwrap();
     let told = to_the_end(malformed).await;
     assert_eq!(told, b"-ERR Protocol error: expected '$', got 'x'\r\n");
+    // Also one that is silent already; but not who listens.
+    let silent = connect(&cluster).await;
+    let mut monitor = connect(&cluster).await;
+    monitor.write_all(b"MONITOR\r\n").await.unwrap();
+    let mut begun = [0; 5];
+    monitor.read_exact(&mut begun).await.unwrap();
+    assert_eq!(&begun, b"+OK\r\n");
     assert_eq!(run(&cluster, "CONFIG SET timeout 1").await, "OK");
     let idle = connect(&cluster).await;
+    assert_eq!(to_the_end(silent).await, b"");
     assert_eq!(to_the_end(idle).await, b"");
+    let told = monitor.read_u8();
+    assert_eq!(timeout(ANSWER, told).await.unwrap().unwrap(), b'+');
 }
 
 #[tokio::test]

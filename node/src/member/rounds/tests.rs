@@ -3,12 +3,8 @@
 
 use super::*;
 use crate::accept::open_session;
-use crate::execute::config::Config;
 use crate::execute::notify;
-use crate::log::files::Meta;
 use crate::member::{Connected, Mailbox, Own, Socket};
-use crate::options::Options;
-use clap::Parser;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::cell::Cell;
 use std::io::Write;
@@ -27,14 +23,8 @@ struct Served {
 impl Served {
     fn new(count: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let options = Options::parse_from(["kv-node"]);
-        let member = Member::new(options, Config::default(), None, Meta::default());
-        let member = Rc::new(member.unwrap());
-        member.with(|state| {
-            state.loading = false;
-            state.settle_role();
-            state.engine.timing.set_clock(Box::new(|| 1));
-        });
+        let member = Member::alone();
+        member.with(|state| state.engine.timing.set_clock(Box::new(|| 1)));
         let connect = |_| {
             let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (stream, peer) = listener.accept().unwrap();
