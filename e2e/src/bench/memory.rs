@@ -6,6 +6,7 @@ use super::{Section, Table};
 use anyhow::{Context, bail, ensure};
 use protocol::resp::{Reply, read_reply, write_request};
 use std::fs;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -89,6 +90,9 @@ fn member(n: usize) -> String {
 /// Requests that are sent before their replies are read.
 const PIPELINE: usize = 500;
 
+/// Allocators give memory that has been used and is free back meanwhile.
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// Measures and prints.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let programs = Programs::find().await?;
@@ -142,7 +146,7 @@ async fn bytes_per_entry(
 ) -> anyhow::Result<f64> {
     let mut stream = TcpStream::connect(&server.running.address).await?;
     ping(&mut stream).await?;
-    let before = resident_bytes(server)?;
+    let before = resident_bytes(server).await?;
     let mut requests = Vec::new();
     for first in (0..entries).step_by(PIPELINE) {
         let last = entries.min(first + PIPELINE);
@@ -151,14 +155,14 @@ async fn bytes_per_entry(
         stream.write_all(&requests).await?;
         read_replies(&mut stream, last - first).await?;
     }
-    let after = resident_bytes(server)?;
+    let after = resident_bytes(server).await?;
     Ok(after.saturating_sub(before) as f64 / entries as f64)
 }
 
 async fn bytes_per_connection(server: &Server, connections: usize) -> anyhow::Result<f64> {
     let mut first = TcpStream::connect(&server.running.address).await?;
     ping(&mut first).await?;
-    let before = resident_bytes(server)?;
+    let before = resident_bytes(server).await?;
     let mut open = Vec::new();
     for number in 0..connections {
         let stream = TcpStream::connect(&server.running.address).await;
@@ -168,7 +172,7 @@ async fn bytes_per_connection(server: &Server, connections: usize) -> anyhow::Re
         ping(&mut stream).await?;
         open.push(stream);
     }
-    let after = resident_bytes(server)?;
+    let after = resident_bytes(server).await?;
     Ok(after.saturating_sub(before) as f64 / connections as f64)
 }
 
@@ -197,8 +201,9 @@ async fn read_replies(stream: &mut TcpStream, mut count: usize) -> anyhow::Resul
     Ok(())
 }
 
-/// `VmRSS` of the server's process.
-fn resident_bytes(server: &Server) -> anyhow::Result<u64> {
+/// `VmRSS` of the server's process, after a while in which it does nothing.
+async fn resident_bytes(server: &Server) -> anyhow::Result<u64> {
+    tokio::time::sleep(SETTLING).await;
     let path = format!("/proc/{}/status", server.running.process());
     let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));

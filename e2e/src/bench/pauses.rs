@@ -8,7 +8,8 @@
 //! each of many short windows of a step. What a server does by itself comes again in the same
 //! window of the next round, or in the one beside it. What the machine does in between, which
 //! counts as processor time when it is a virtual one that stands still, does not. The longest turn
-//! of any round is told beside that: what comes once only can be either.
+//! of any round is told beside that: what comes once only can be either. So the same requests go to
+//! a server that only keeps their bytes, which says how much of it is the machine's.
 
 use super::servers::{Programs, Server};
 use super::{Section, Table};
@@ -32,7 +33,7 @@ pub struct Arguments {
     /// does beside differs from one to the next, what a server does by itself comes again.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Only `kv-node`: the pauses of Redis take minutes.
+    /// Only `kv-node` and the server that does nothing: the pauses of Redis take minutes.
     #[arg(long)]
     alone: bool,
     /// Write the table to docs/performance.md.
@@ -135,7 +136,7 @@ const BACKGROUND: Duration = Duration::from_secs(10);
 
 /// Measures and prints.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let programs = Programs::find().await?.durable();
+    let programs = Programs::find().await?.durable().and_empty()?;
     let mut table = Table::new(&[
         "while",
         "server",
@@ -144,13 +145,9 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "turn ms",
         "once ms",
     ]);
-    let count = if arguments.alone {
-        1
-    } else {
-        programs.names().count()
-    };
+    let last = programs.names().count() - 1;
     let mut rows = vec![Vec::new(); STEPS.len()];
-    for index in 0..count {
+    for index in (0..=last).filter(|index| !arguments.alone || [0, last].contains(index)) {
         let mut rounds: Vec<Option<Pauses>> = vec![None; STEPS.len()];
         let mut name = String::new();
         for _ in 0..arguments.rounds {

@@ -54,7 +54,8 @@ impl Programs {
         })
     }
 
-    /// With `kv-node` keeping its data on disk, and measuring itself by its processor time.
+    /// With `kv-node` keeping its data on disk, and measuring itself by its processor time, as the
+    /// one that does nothing then does, too, while its memory grows.
     pub fn durable(mut self) -> Self {
         self.durable = true;
         self
@@ -96,7 +97,10 @@ impl Programs {
                 let options = [("appendonly", "no"), ("maxclients", "20000")];
                 PlainServer::start_redis(tool, prefix, &options).await
             }
-            Program::Empty(tool) => PlainServer::start_empty(tool, prefix).await,
+            Program::Empty(tool) => {
+                let options: &[&str] = if self.durable { &["--keep"] } else { &[] };
+                PlainServer::start_empty(tool, prefix, options).await
+            }
         };
         Ok(Server {
             name: name.clone(),

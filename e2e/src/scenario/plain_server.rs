@@ -55,12 +55,17 @@ impl PlainServer {
         Self::start_process(tool, prefix, port, &words).await
     }
 
-    /// Starts this project's server that does nothing.
-    pub async fn start_empty(tool: &Tool, prefix: &[&str]) -> Result<Self, PlainServerError> {
+    /// Starts this project's server that does nothing, with these options.
+    pub async fn start_empty(
+        tool: &Tool,
+        prefix: &[&str],
+        options: &[&str],
+    ) -> Result<Self, PlainServerError> {
         let port = free_port()?;
         let program = tool.path.to_string_lossy();
         let mut words = prefix.to_vec();
         words.extend([&*program, "empty-server"]);
+        words.extend(options);
         Self::start_command(&words, port, &[]).await
     }
 

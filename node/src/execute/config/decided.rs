@@ -10,7 +10,10 @@ const TOPOLOGY: &str = "the topology of the operator decides it";
 
 const LOG: &str = "the log and its base are written in one way, with checksums";
 
-const NOT_MOVED: &str = "freed memory goes back to the allocator; nothing is moved";
+const MOVES_ITSELF: &str =
+    "entries move out of sparse memory by themselves, in parts between requests";
+
+const GIVES_BACK: &str = "a thread of the allocator always gives freed memory back";
 
 const ONE_REPLY_BUFFER: &str =
     "how replies are written and keys fetched ahead is measured, not set";
@@ -91,12 +94,22 @@ const fn ping_period(name: &'static str) -> ConfigOption {
 }
 
 pub const OPTIONS: &[ConfigOption] = &[
-    kept!("active-defrag-cycle-max", "25", percent, NOT_MOVED),
-    kept!("active-defrag-cycle-min", "1", percent, NOT_MOVED),
-    kept!("active-defrag-ignore-bytes", "104857600", bytes, NOT_MOVED),
-    kept!("active-defrag-max-scan-fields", "1000", positive, NOT_MOVED),
-    kept!("active-defrag-threshold-lower", "10", count, NOT_MOVED),
-    kept!("active-defrag-threshold-upper", "100", count, NOT_MOVED),
+    kept!("active-defrag-cycle-max", "25", percent, MOVES_ITSELF),
+    kept!("active-defrag-cycle-min", "1", percent, MOVES_ITSELF),
+    kept!(
+        "active-defrag-ignore-bytes",
+        "104857600",
+        bytes,
+        MOVES_ITSELF
+    ),
+    kept!(
+        "active-defrag-max-scan-fields",
+        "1000",
+        positive,
+        MOVES_ITSELF
+    ),
+    kept!("active-defrag-threshold-lower", "10", count, MOVES_ITSELF),
+    kept!("active-defrag-threshold-upper", "100", count, MOVES_ITSELF),
     kept!("aof-disable-auto-gc", "no", yes_or_no, LOG),
     kept!("aof-rewrite-incremental-fsync", "yes", yes_or_no, LOG),
     kept!("aof-timestamp-enabled", "no", yes_or_no, LOG),
@@ -134,7 +147,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         "what is asked of Redis is always answered as Redis does"
     ),
     kept!("io-threads-do-reads", "no", yes_or_no, ONE_REPLY_BUFFER),
-    kept!("jemalloc-bg-thread", "yes", yes_or_no, NOT_MOVED),
+    kept!("jemalloc-bg-thread", "yes", yes_or_no, GIVES_BACK),
     kept!(
         "loading-process-events-interval-bytes",
         "2097152",

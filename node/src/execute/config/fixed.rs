@@ -12,7 +12,7 @@ macro_rules! always {
 }
 
 pub const OPTIONS: &[ConfigOption] = &[
-    // Freed memory goes back to the allocator; nothing is moved.
+    // Entries move out of sparse memory by themselves, without what this option sets.
     always!("activedefrag", "no").takes_own_value(),
     always!("always-show-logo", "no"),
     // A log that ends in the middle of a record has lost what was never acknowledged.
@@ -25,6 +25,8 @@ pub const OPTIONS: &[ConfigOption] = &[
     always!("daemonize", "no"),
     always!("databases", "1"),
     fixed("dir", |_, facts| facts.dir.clone().unwrap_or_default()).takes_own_value(),
+    // Huge pages are turned off when the allocator is built, see `.cargo/config.toml`.
+    always!("disable-thp", "yes"),
     always!("enable-module-command", "no"),
     always!("enable-protected-configs", "no"),
     // Values are never logged.
