@@ -62,6 +62,7 @@ fn minimal_specs_are_accepted() {
 fn options_with_values_of_their_form_are_accepted() {
     let spec = "{config: {timeout: '300', repl-backlog-size: 16mb, maxmemory-clients: 5%, \
         slowlog-log-slower-than: '-1', cluster-slot-metrics-enabled: 'yes', \
+        migration-bytes-per-second: 64kb, proto-max-bulk-len: 512mb, \
         notify-keyspace-events: Ex$, client-output-buffer-limit: normal 0 0 0 pubsub 32mb 8mb 60}}";
     assert_eq!(apply(None, spec), Vec::<String>::new());
 }
@@ -102,6 +103,24 @@ fn combinations_that_make_no_sense_are_refused() {
         "{config: {client-output-buffer-limit: pubsub 1mb}}",
         "a soft limit",
     );
+}
+
+#[test]
+fn amounts_that_a_member_would_refuse_are_refused() {
+    let check = |name: &str, value: &str, expect: &str| {
+        let spec = format!("{{config: {{{name}: '{value}'}}}}");
+        check_refused(None, &spec, &format!("{expect} for {name}"));
+    };
+    for value in ["63kb", "64k", "1024gb", "99999", "0"] {
+        let expect = "an amount from 64kb to 999gb such as 32mb";
+        check("migration-bytes-per-second", value, expect);
+    }
+    for value in ["513mb", "1gb", "0mb", "1m"] {
+        let expect = "an amount from 1mb to 512mb, in mb";
+        check("proto-max-bulk-len", value, expect);
+    }
+    let expect = "an amount such as 16mb, not 0";
+    check("repl-backlog-size", "9999999999gb", expect);
 }
 
 #[test]

@@ -12,6 +12,13 @@ use std::collections::BTreeMap;
 /// Most shards of one cluster: at 500 StatefulSets a watch cache and one pass are still small.
 pub const SHARDS_MAX: u32 = 500;
 
+/// Bytes, or thousands or multiples of 1024 of them, fewer than 2^63 altogether.
+macro_rules! amount {
+    () => {
+        "([0-9]{1,15}[bB]?|[0-9]{1,9}[kKmMgG][bB]?)"
+    };
+}
+
 /// Options of `spec.config` whose values have one form.
 struct ConfigForm {
     /// What a value is.
@@ -53,21 +60,28 @@ const CONFIG_FORMS: &[ConfigForm] = &[
     },
     ConfigForm {
         value: "an amount such as 16mb",
-        pattern: "^[0-9]{1,12}([kKmMgG][bB]?|[bB])?$",
+        pattern: concat!("^", amount!(), "$"),
         options: &["auto-aof-rewrite-min-size"],
     },
     ConfigForm {
         value: "an amount such as 16mb, not 0",
-        pattern: "^[1-9][0-9]{0,11}([kKmMgG][bB]?|[bB])?$",
-        options: &[
-            "migration-bytes-per-second",
-            "proto-max-bulk-len",
-            "repl-backlog-size",
-        ],
+        pattern: "^([1-9][0-9]{0,14}[bB]?|[1-9][0-9]{0,8}[kKmMgG][bB]?)$",
+        options: &["repl-backlog-size"],
+    },
+    ConfigForm {
+        value: "an amount from 64kb to 999gb such as 32mb",
+        pattern: "^([1-9][0-9]{5,11}|(6[4-9]|[7-9][0-9]|[1-9][0-9]{2,5})[kK][bB]\
+            |[1-9][0-9]{0,5}[mM][bB]?|[1-9][0-9]{0,2}[gG][bB]?)$",
+        options: &["migration-bytes-per-second"],
+    },
+    ConfigForm {
+        value: "an amount from 1mb to 512mb, in mb",
+        pattern: "^([1-9][0-9]?|[1-4][0-9]{2}|50[0-9]|51[0-2])[mM][bB]$",
+        options: &["proto-max-bulk-len"],
     },
     ConfigForm {
         value: "an amount such as 16mb, or a percentage of maxmemory such as 5%",
-        pattern: "^((100|[1-9]?[0-9])%|[0-9]{1,12}([kKmMgG][bB]?|[bB])?)$",
+        pattern: concat!("^((100|[1-9]?[0-9])%|", amount!(), ")$"),
         options: &["maxmemory-clients"],
     },
     ConfigForm {
@@ -82,8 +96,11 @@ const CONFIG_FORMS: &[ConfigForm] = &[
     },
     ConfigForm {
         value: "classes with a hard limit, a soft limit and seconds, as in pubsub 32mb 8mb 60",
-        pattern: "^((^| )(normal|replica|slave|pubsub)\
-            ( [0-9]{1,12}([kKmMgG][bB]?|[bB])?){2} [0-9]{1,9})+$",
+        pattern: concat!(
+            "^((^| )(normal|replica|slave|pubsub)( ",
+            amount!(),
+            "){2} [0-9]{1,9})+$"
+        ),
         options: &["client-output-buffer-limit"],
     },
 ];
