@@ -136,7 +136,7 @@ const BACKGROUND: Duration = Duration::from_secs(10);
 
 /// Measures and prints.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let programs = Programs::find().await?.durable().and_empty()?;
+    let programs = Programs::find().await?.telling_turns().and_empty()?;
     let mut table = Table::new(&[
         "while",
         "server",

@@ -26,7 +26,7 @@ pub enum Program {
 /// The programs that take part, `kv-node` first.
 pub struct Programs {
     found: Vec<(String, Program)>,
-    durable: bool,
+    telling_turns: bool,
 }
 
 impl Programs {
@@ -50,14 +50,14 @@ impl Programs {
         }
         Ok(Self {
             found,
-            durable: false,
+            telling_turns: false,
         })
     }
 
-    /// With `kv-node` keeping its data on disk, and measuring itself by its processor time, as the
-    /// one that does nothing then does, too, while its memory grows.
-    pub fn durable(mut self) -> Self {
-        self.durable = true;
+    /// With turns that are told by processor time, of servers that grow as in use: `kv-node` keeps
+    /// its data on disk, and the one that does nothing the bytes it reads.
+    pub fn telling_turns(mut self) -> Self {
+        self.telling_turns = true;
         self
     }
 
@@ -88,7 +88,7 @@ impl Programs {
             Program::Node(tool) => {
                 let mut options = vec!["--config=maxclients=20000"];
                 // In the directory the process is started in, which goes when it ends.
-                if self.durable {
+                if self.telling_turns {
                     options.extend(["--dir=data", "--measure-cpu-time"]);
                 }
                 PlainServer::start_node(tool, prefix, &options).await
@@ -98,7 +98,7 @@ impl Programs {
                 PlainServer::start_redis(tool, prefix, &options).await
             }
             Program::Empty(tool) => {
-                let options: &[&str] = if self.durable { &["--keep"] } else { &[] };
+                let options: &[&str] = if self.telling_turns { &["--keep"] } else { &[] };
                 PlainServer::start_empty(tool, prefix, options).await
             }
         };

@@ -10,8 +10,7 @@ const TOPOLOGY: &str = "the topology of the operator decides it";
 
 const LOG: &str = "the log and its base are written in one way, with checksums";
 
-const MOVES_ITSELF: &str =
-    "entries move out of sparse memory by themselves, in parts between requests";
+const MOVES: &str = "entries move out of sparse memory by themselves, in parts between requests";
 
 const GIVES_BACK: &str = "a thread of the allocator always gives freed memory back";
 
@@ -94,22 +93,12 @@ const fn ping_period(name: &'static str) -> ConfigOption {
 }
 
 pub const OPTIONS: &[ConfigOption] = &[
-    kept!("active-defrag-cycle-max", "25", percent, MOVES_ITSELF),
-    kept!("active-defrag-cycle-min", "1", percent, MOVES_ITSELF),
-    kept!(
-        "active-defrag-ignore-bytes",
-        "104857600",
-        bytes,
-        MOVES_ITSELF
-    ),
-    kept!(
-        "active-defrag-max-scan-fields",
-        "1000",
-        positive,
-        MOVES_ITSELF
-    ),
-    kept!("active-defrag-threshold-lower", "10", count, MOVES_ITSELF),
-    kept!("active-defrag-threshold-upper", "100", count, MOVES_ITSELF),
+    kept!("active-defrag-cycle-max", "25", percent, MOVES),
+    kept!("active-defrag-cycle-min", "1", percent, MOVES),
+    kept!("active-defrag-ignore-bytes", "104857600", bytes, MOVES),
+    kept!("active-defrag-max-scan-fields", "1000", positive, MOVES),
+    kept!("active-defrag-threshold-lower", "10", count, MOVES),
+    kept!("active-defrag-threshold-upper", "100", count, MOVES),
     kept!("aof-disable-auto-gc", "no", yes_or_no, LOG),
     kept!("aof-rewrite-incremental-fsync", "yes", yes_or_no, LOG),
     kept!("aof-timestamp-enabled", "no", yes_or_no, LOG),
