@@ -9,6 +9,7 @@ use crate::member::{IoThreads, Member, housekeeping, peers, rounds};
 use crate::migrate::source;
 use crate::options::Options;
 use crate::persist::{self, new_id, rewrite};
+use crate::process;
 use crate::replicate::follow;
 use anyhow::{Context as _, anyhow};
 use protocol::status::Role;
@@ -37,6 +38,7 @@ const LINGER: Duration = Duration::from_millis(100);
 
 /// Runs a member until it is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    process::refuse_huge_pages();
     let config = config_of(&options)?;
     allow_connections(&config)?;
     let (directory, meta) = match &options.dir {

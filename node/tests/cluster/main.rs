@@ -13,6 +13,7 @@ mod metrics;
 mod migration;
 mod mirror;
 mod plain;
+mod process;
 mod quorum;
 mod restart;
 mod stock_clients;

@@ -25,7 +25,7 @@ pub const OPTIONS: &[ConfigOption] = &[
     always!("daemonize", "no"),
     always!("databases", "1"),
     fixed("dir", |_, facts| facts.dir.clone().unwrap_or_default()).takes_own_value(),
-    // Huge pages are turned off when the allocator is built, see `.cargo/config.toml`.
+    // Huge pages are turned off when the process starts.
     always!("disable-thp", "yes"),
     always!("enable-module-command", "no"),
     always!("enable-protected-configs", "no"),
